@@ -1,0 +1,224 @@
+"""PostgreSQL: the queries of sql/queries by name, the pool, and the helpers that use both."""
+
+import contextlib
+import os
+import select
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+import psycopg
+from psycopg.rows import dict_row, tuple_row
+from psycopg.types.json import set_json_loads
+from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
+
+QUERIES = {path.stem: path.read_text() for path in Path(__file__).parent.glob("sql/queries/*.sql")}
+
+CHECKOUT_SECONDS = 2.0
+CHECKOUT_SECONDS_WHILE_DOWN = 0.1
+STATEMENT_SECONDS = 2.0
+ANSWER_SECONDS = 2.5
+COUNT_SLOTS = 8
+
+
+class Unavailable(Exception):
+    """The database is away, too slow, or has no connection to spare: try again soon."""
+
+
+class Page(NamedTuple):
+    """Rows of one page as dicts, and what the same snapshot says of the whole list."""
+
+    rows: list[dict]
+    change_count: int
+    total: int
+
+
+class Connection(psycopg.Connection):
+    """A connection that does not outwait a server that stopped answering."""
+
+    answer_seconds: float | None = None
+
+    def wait(self, gen, interval=0.1, timeout=None):
+        """As psycopg's, but close the connection when no answer came in time."""
+        try:
+            return super().wait(gen, interval, timeout or self.answer_seconds)
+        except psycopg.errors._WaitTimeout:
+            self.close()
+            raise psycopg.OperationalError("no answer from the server in time") from None
+
+
+class _State(threading.local):
+    statements = 0
+
+
+_state = _State()
+_config: dict = {}
+_pools: dict[int, ConnectionPool] = {}
+_opening = threading.Lock()
+_down = threading.Event()
+
+
+def configure(
+    url: str | None,
+    *,
+    pool_size: int = 1,
+    prepare: bool = True,
+    hurried: bool = False,
+    on_open: Callable[[], None] | None = None,
+) -> None:
+    """Say which database the helpers below use, and how; connects to nothing yet.
+
+    `hurried` bounds every statement, as a request needs and a command does not; `on_open` runs once
+    in each process, before its first query, and may raise.
+    """
+    _config.update(url=url, pool_size=pool_size, prepare=prepare, hurried=hurried, on_open=on_open)
+    close()
+
+
+def connect(url: str, *, prepare: bool = True, hurried: bool = False) -> Connection:
+    """Open a connection of its own, outside the pool. Raises psycopg.OperationalError."""
+    conn = Connection.connect(url, **_connect_options(prepare))
+    _prepare_session(conn, hurried)
+    return conn
+
+
+def _connect_options(prepare: bool) -> dict:
+    return {
+        "autocommit": True,
+        "row_factory": dict_row,
+        "prepare_threshold": 0 if prepare else None,
+        "connect_timeout": 2,
+        "application_name": "conversations",
+    }
+
+
+def _prepare_session(conn: Connection, hurried: bool) -> None:
+    set_json_loads(orjson.loads, conn)
+    conn.answer_seconds = ANSWER_SECONDS if hurried else None
+    milliseconds = int(STATEMENT_SECONDS * 1000) if hurried else 0
+    # Custom plans: the optional filters of list_conversations are planned away, each time anew.
+    conn.execute(
+        "SET timezone = 'UTC'; SET plan_cache_mode = force_custom_plan;"
+        f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
+        "SET idle_in_transaction_session_timeout = 60000",
+        prepare=False,
+    )
+    _down.clear()
+
+
+def _hang_up_check(conn: Connection) -> None:
+    """Refuse a connection on which the server has already said goodbye; costs no round trip."""
+    poll = select.poll()
+    poll.register(conn.pgconn.socket, select.POLLIN)
+    if poll.poll(0):
+        conn.close()
+        raise psycopg.OperationalError("the server closed the connection")
+
+
+def _pool() -> ConnectionPool:
+    """This process's pool, opened on first use: sockets shared over a fork mix up answers."""
+    pool = _pools.get(os.getpid())
+    if pool:
+        return pool
+    with _opening:
+        if os.getpid() not in _pools:
+            if _config["on_open"]:
+                _config["on_open"]()
+            _pools[os.getpid()] = ConnectionPool(
+                _config["url"],
+                kwargs=_connect_options(_config["prepare"]),
+                connection_class=Connection,
+                configure=lambda conn: _prepare_session(conn, _config["hurried"]),
+                check=_hang_up_check,
+                min_size=_config["pool_size"],
+                max_size=_config["pool_size"],
+                timeout=CHECKOUT_SECONDS,
+                # Short, because after it every request tries to connect anew.
+                reconnect_timeout=0.5,
+                reconnect_failed=lambda pool: _down.set(),
+                open=True,
+            )
+        return _pools[os.getpid()]
+
+
+def close() -> None:
+    """Close this process's pool, if it has one."""
+    pool = _pools.pop(os.getpid(), None)
+    if pool:
+        pool.close()
+
+
+@contextlib.contextmanager
+def connection() -> Iterator[Connection]:
+    """Lend a connection of the pool. Raises Unavailable for whatever only time can mend."""
+    seconds = CHECKOUT_SECONDS_WHILE_DOWN if _down.is_set() else CHECKOUT_SECONDS
+    try:
+        with _pool().connection(timeout=seconds) as conn:
+            yield conn
+    except (
+        psycopg.OperationalError,
+        psycopg.errors.ReadOnlySqlTransaction,
+        PoolTimeout,
+        TooManyRequests,
+    ) as error:
+        raise Unavailable(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
+
+
+@contextlib.contextmanager
+def transaction() -> Iterator[Connection]:
+    """Lend a connection inside a transaction: committed at the end, rolled back on any error."""
+    with connection() as conn, conn.transaction():
+        yield conn
+
+
+def _run(name: str, conn: Connection, params: dict) -> psycopg.Cursor:
+    _state.statements += 1
+    return conn.execute(QUERIES[name], params)
+
+
+def fetch_all(name: str, conn: Connection | None = None, /, **params) -> list[dict]:
+    """Run the query of that name and return its rows; on `conn`, or on one of the pool."""
+    with contextlib.nullcontext(conn) if conn else connection() as conn:
+        return _run(name, conn, params).fetchall()
+
+
+def fetch_one(name: str, conn: Connection | None = None, /, **params) -> dict | None:
+    """Run the query of that name and return its first row, or None."""
+    with contextlib.nullcontext(conn) if conn else connection() as conn:
+        return _run(name, conn, params).fetchone()
+
+
+def execute(name: str, conn: Connection | None = None, /, **params) -> int:
+    """Run the statement of that name and return the number of rows it touched."""
+    with contextlib.nullcontext(conn) if conn else connection() as conn:
+        return _run(name, conn, params).rowcount
+
+
+def fetch_page(name: str, /, **params) -> Page | None:
+    """Run a list query, whose last two columns are change_count and total.
+
+    Returns None when it returned no row at all. A row of nulls with those two is an empty page.
+    """
+    with connection() as conn:
+        cursor = _run(name, conn, params)
+        columns = [column.name for column in cursor.description][:-2]
+        cursor.row_factory = tuple_row
+        rows = cursor.fetchall()
+    if not rows:
+        return None
+    *_, change_count, total = rows[0]
+    filled = rows if rows[0][0] is not None else []
+    return Page([dict(zip(columns, row, strict=False)) for row in filled], change_count, total)
+
+
+def count_slot(conn: Connection) -> int:
+    """The slot of conversation_counts that this connection writes to."""
+    return conn.info.backend_pid % COUNT_SLOTS
+
+
+def count_statements() -> int:
+    """Return how many statements this thread ran since it last asked."""
+    count, _state.statements = _state.statements, 0
+    return count

@@ -1,0 +1,45 @@
+"""The server's settings, each with its why."""
+
+import os
+import sys
+
+import db
+import embedded
+import migrations
+import settings
+
+options = settings.load()
+
+wsgi_app = "app:app"
+bind = f"0.0.0.0:{options['PORT']}"
+workers = options["WEB_CONCURRENCY"]
+# Threads, and more of them than connections: a client that sends its request slowly holds one.
+worker_class = "gthread"
+threads = options["WEB_THREADS"]
+# Above the 90 s for which a router keeps its connections, so that it never meets a closed one.
+keepalive = 95
+# Under the 30 s that platforms allow between TERM and KILL.
+graceful_timeout = 25
+# Each worker opens its own pool; a pool shared over a fork mixes up answers.
+preload_app = False
+# One log line per request comes from the application, which knows what must not be in it.
+accesslog = None
+control_socket_disable = True
+
+
+def on_starting(server) -> None:
+    """Find the database and refuse to serve over a schema that is behind."""
+    if options["DATABASE_URL"] is None:
+        options["DATABASE_URL"] = os.environ["DATABASE_URL"] = embedded.acquire()
+    try:
+        migrations.require_current(options["DATABASE_URL"], options["DATABASE_PREPARED_STATEMENTS"])
+    except (migrations.SchemaBehind, migrations.LedgerMismatch) as error:
+        embedded.release()
+        sys.exit(str(error))
+    except db.Unavailable as error:
+        server.log.warning("starting without the database, every answer will be 503: %s", error)
+
+
+def on_exit(server) -> None:
+    """Let go of the embedded server."""
+    embedded.release()

@@ -1,0 +1,263 @@
+"""Strict fields: marshmallow's own accept far more spellings than the API promises."""
+
+import base64
+import re
+import struct
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from marshmallow import fields
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7}")
+LIMIT = re.compile(r"[1-9][0-9]{0,2}")
+INSTANT = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3])(:[0-9]{2}:[0-9]{2})"
+    r"(?:\.([0-9]{1,9}))?([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+MEDIA_URL = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[^/?#\s\0][^\s\0]{0,2000}")
+SPACE_FOR_PLUS = re.compile(r" (?=[0-9]{2}:[0-9]{2}\Z)")
+
+
+def encode_base64url(raw: bytes) -> str:
+    """Return unpadded base64url (RFC 4648 section 5)."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def decode_base64url(text: str, size: int) -> bytes:
+    """Return the `size` bytes that this exact text stands for. Raises ValueError."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except UnicodeEncodeError as error:
+        raise ValueError("not ASCII") from error
+    if len(raw) != size or encode_base64url(raw) != text:
+        raise ValueError("not the canonical spelling")
+    return raw
+
+
+def encode_cursor(at: datetime, id_bytes: bytes) -> str:
+    """Return the position (at, id) as 32 characters: microseconds since 1970, then 16 id bytes."""
+    return encode_base64url(struct.pack(">q", (at - EPOCH) // MICROSECOND) + id_bytes)
+
+
+def decode_cursor(text: str) -> tuple[datetime, uuid.UUID]:
+    """Return the position behind `encode_cursor`. Raises ValueError, OverflowError."""
+    raw = decode_base64url(text, 24)
+    (microseconds,) = struct.unpack(">q", raw[:8])
+    return EPOCH + timedelta(microseconds=microseconds), uuid.UUID(bytes=raw[8:])
+
+
+def parse_instant(text: str) -> datetime:
+    """Return an RFC 3339 date-time, cut to microseconds, with its own offset. Raises ValueError."""
+    match = INSTANT.fullmatch(text)
+    if not match:
+        raise ValueError("not RFC 3339")
+    date, hour, rest, fraction, offset = match.groups()
+    return datetime.fromisoformat(f"{date}T{hour}{rest}.{(fraction or '')[:6]:0<6}{offset.upper()}")
+
+
+def format_instant(instant: datetime) -> str:
+    """Return an aware datetime as RFC 3339 in UTC, as the API prints it."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Strict(fields.Field):
+    """A field whose `read` loads a value or raises; it has one complaint for whatever is wrong."""
+
+    complaint = "is not valid"
+    json_schema: dict = {}
+
+    def __init__(self, **kwargs):
+        complaint = dict.fromkeys(("invalid", "null", "required"), self.complaint)
+        super().__init__(error_messages={**complaint, "required": "is required"}, **kwargs)
+
+    def read(self, value):
+        """Return the loaded value. Raises ValueError or one of its like to refuse."""
+        raise NotImplementedError
+
+    def _deserialize(self, value, attr, data, **kwargs):
+        try:
+            return self.read(value)
+        except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
+            raise self.make_error("invalid") from None
+
+
+class Limit(Strict):
+    """A page size of 1 to 200, in plain digits."""
+
+    complaint = "must be 1..200"
+    json_schema = {"type": "integer", "minimum": 1, "maximum": 200}
+
+    def read(self, value):
+        """Return an int."""
+        if not LIMIT.fullmatch(value) or int(value) > 200:
+            raise ValueError
+        return int(value)
+
+
+class Cursor(Strict):
+    """A next_cursor of an earlier page, as (instant, UUID)."""
+
+    complaint = "must be a next_cursor of an earlier answer"
+    json_schema = {"type": "string", "pattern": "^[0-9A-Za-z_-]{32}$"}
+
+    def read(self, value):
+        """Return (datetime in UTC, UUID)."""
+        return decode_cursor(value)
+
+
+class Uuid(Strict):
+    """A UUID, hyphenated, in any case."""
+
+    complaint = "must be a UUID"
+    json_schema = {"type": "string", "format": "uuid"}
+
+    def read(self, value):
+        """Return a uuid.UUID."""
+        if not UUID_TEXT.fullmatch(value):
+            raise ValueError
+        return uuid.UUID(value)
+
+
+class PhoneNumber(Strict):
+    """An E.164 number, or a short code of 3 to 8 digits."""
+
+    complaint = "must be E.164"
+    json_schema = {"type": "string", "pattern": r"^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$"}
+
+    def read(self, value):
+        """Return it unchanged."""
+        if not PHONE_NUMBER.fullmatch(value):
+            raise ValueError
+        return value
+
+
+class QueryPhoneNumber(PhoneNumber):
+    """A phone number in a query string, where a raw plus sign arrives as a space."""
+
+    def read(self, value):
+        """Return it with its plus sign."""
+        return super().read("+" + value[1:] if value[:1] == " " else value)
+
+
+class Instant(Strict):
+    """An RFC 3339 date-time with an offset; fractions beyond microseconds are cut."""
+
+    complaint = "must be an RFC 3339 date-time with an offset"
+    json_schema = {"type": "string", "format": "date-time"}
+
+    def read(self, value):
+        """Return an aware datetime in UTC."""
+        return parse_instant(value).astimezone(UTC)
+
+
+class QueryInstant(Instant):
+    """An instant in a query string, where a raw plus sign arrives as a space.
+
+    It keeps its offset: at either end of the calendar only that can be represented.
+    """
+
+    def read(self, value):
+        """Return an aware datetime."""
+        return parse_instant(SPACE_FOR_PLUS.sub("+", value))
+
+
+class PastInstant(Instant):
+    """An instant that is not more than 24 hours ahead: clocks differ, calendars do not."""
+
+    complaint = "must be an RFC 3339 date-time with an offset, at most 24 hours in the future"
+
+    def read(self, value):
+        """Return an aware datetime in UTC."""
+        instant = super().read(value)
+        if instant > datetime.now(UTC) + timedelta(hours=24):
+            raise ValueError
+        return instant
+
+
+class QueryFlag(Strict):
+    """`true` or `false` in a query string."""
+
+    complaint = "must be true or false"
+    json_schema = {"type": "boolean"}
+
+    def read(self, value):
+        """Return a bool."""
+        return {"true": True, "false": False}[value]
+
+
+class Flag(Strict):
+    """A JSON boolean."""
+
+    complaint = "must be true or false"
+    json_schema = {"type": "boolean"}
+
+    def read(self, value):
+        """Return a bool."""
+        if not isinstance(value, bool):
+            raise TypeError
+        return value
+
+
+class Choice(Strict):
+    """One of a few words."""
+
+    def __init__(self, *choices: str, **kwargs):
+        self.choices = choices
+        self.complaint = "must be " + " or ".join(choices)
+        self.json_schema = {"type": "string", "enum": list(choices)}
+        super().__init__(**kwargs)
+
+    def read(self, value):
+        """Return it unchanged."""
+        if value not in self.choices:
+            raise ValueError
+        return value
+
+
+class Text(Strict):
+    """A text of 1 to 1600 characters; PostgreSQL cannot hold NUL."""
+
+    complaint = "must be 1..1600 chars"
+    json_schema = {"type": "string", "minLength": 1, "maxLength": 1600}
+
+    def read(self, value):
+        """Return it unchanged."""
+        if not isinstance(value, str) or not 1 <= len(value) <= 1600 or "\0" in value:
+            raise ValueError
+        return value
+
+
+class MediaUrls(Strict):
+    """Up to 10 http or https addresses."""
+
+    complaint = "must be up to 10 http(s) URLs"
+    json_schema = {
+        "type": "array",
+        "maxItems": 10,
+        "items": {"type": "string", "format": "uri", "pattern": "^https?://"},
+    }
+
+    def read(self, value):
+        """Return it unchanged."""
+        if not isinstance(value, list) or len(value) > 10:
+            raise ValueError
+        if not all(MEDIA_URL.fullmatch(url) for url in value):
+            raise ValueError
+        return value
+
+
+class SegmentCount(Strict):
+    """How many SMS segments a message took."""
+
+    complaint = "must be 1..100"
+    json_schema = {"type": "integer", "minimum": 1, "maximum": 100}
+
+    def read(self, value):
+        """Return an int; a bool or a float is not one."""
+        if type(value) is not int or not 1 <= value <= 100:
+            raise ValueError
+        return value

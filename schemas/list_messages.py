@@ -1,0 +1,11 @@
+"""GET /v1/conversations/{id}/messages: the arguments."""
+
+from schemas.base import QuerySchema
+from schemas.fields import Cursor, Limit
+
+
+class ListMessagesSchema(QuerySchema):
+    """The query parameters; both are optional."""
+
+    cursor = Cursor(load_default=(None, None))
+    limit = Limit(load_default=50)

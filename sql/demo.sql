@@ -1,0 +1,47 @@
+-- The demo inbox, a dental practice with two numbers: its messages, in the order in which they were
+-- exchanged.
+-- noqa: disable=layout.long_lines,layout.indent
+SELECT
+    demo.phone_number,
+    demo.contact_number,
+    demo.direction,
+    demo.created_at::timestamptz AS created_at,
+    demo.body,
+    demo.media_urls::text[] AS media_urls
+FROM (VALUES
+    ('+15551112222', '+15558889999', 'outbound', '2025-12-29T15:00:00Z', 'Hi Marta, this is Brightside Dental. You are due for a check-up. Would Thursday 8 January suit you?', '{}'),
+    ('+15551112222', '+15558889999', 'inbound', '2025-12-29T17:42:10Z', 'Thursday is fine, after 3 if you can', '{}'),
+    ('+15551112222', '+15558889999', 'outbound', '2025-12-30T09:05:00Z', 'Booked: Thursday 8 January, 3:30 pm with Dr. Osei.', '{}'),
+    ('+15551112222', '+15558889999', 'inbound', '2025-12-30T09:11:37Z', 'Great, thank you', '{}'),
+    ('+15551112222', '+15558889999', 'outbound', '2026-01-07T15:30:00Z', 'Reminder: your check-up is tomorrow at 3:30 pm. Call us if you need another time.', '{}'),
+    ('+15551112222', '+15558889999', 'outbound', '2026-01-10T08:00:00Z', 'Thank you for your visit, Marta. Your next check-up is due in July.', '{}'),
+    ('+15551112222', '+15552017788', 'inbound', '2026-02-03T14:20:31Z', 'Do you take new patients? My son is 6', '{}'),
+    ('+15551112222', '+15552017788', 'outbound', '2026-02-03T14:31:02Z', 'We do, and we like six-year-olds. The first visit takes 40 minutes; which days suit you?', '{}'),
+    ('+15551112222', '+15552017788', 'inbound', '2026-02-03T14:33:48Z', 'Mondays before school pickup at 2', '{}'),
+    ('+15551112222', '+15552017788', 'outbound', '2026-02-03T14:40:15Z', 'Monday 16 February, 12:45 pm it is. Please bring his insurance card.', '{}'),
+    ('+15551113333', '+15557640213', 'outbound', '2026-02-20T10:00:00Z', 'Brightside Dental: invoice 1187 over $140.00 is due on 1 March.', '{}'),
+    ('+15551113333', '+15557640213', 'inbound', '2026-02-20T12:26:55Z', 'Paid just now', '{}'),
+    ('+15551113333', '+15557640213', 'outbound', '2026-02-20T12:50:09Z', 'Received, thank you!', '{}'),
+    ('+15551112222', '+15554443333', 'outbound', '2026-03-02T09:00:00Z', 'Hi Jonas, this is Brightside Dental. Your crown has arrived; when can you come in?', '{}'),
+    ('+15551112222', '+15554443333', 'inbound', '2026-03-02T11:47:20Z', 'That was quick! End of the week?', '{}'),
+    ('+15551112222', '+15554443333', 'outbound', '2026-03-02T11:52:41Z', 'Friday 6 March, 10:15 am?', '{}'),
+    ('+15551112222', '+15554443333', 'inbound', '2026-03-02T11:53:09Z', 'Perfect', '{}'),
+    ('+15551112222', '+15554443333', 'outbound', '2026-03-05T10:15:00Z', 'Reminder: tomorrow, 10:15 am with Dr. Osei.', '{}'),
+    ('+15551112222', '+15554443333', 'inbound', '2026-03-06T16:30:44Z', 'All good so far, but the bite feels a little high on the left', '{}'),
+    ('+15551112222', '+15554443333', 'outbound', '2026-03-06T16:45:12Z', 'That often settles within a week. If it does not, we adjust it at no charge.', '{}'),
+    ('+15551112222', '+15558034417', 'inbound', '2026-03-11T08:02:17Z', NULL, '{https://media.example.com/brightside/chipped-tooth.jpg}'),
+    ('+15551113333', '+15553390452', 'outbound', '2026-03-18T10:00:00Z', 'Brightside Dental: invoice 1203 over $85.00 is due on 1 April.', '{}'),
+    ('+15551113333', '+15553390452', 'inbound', '2026-03-18T18:09:33Z', 'STOP', '{}'),
+    ('+15551112222', '+15554443333', 'inbound', '2026-04-01T09:00:00Z', 'START', '{}'),
+    ('+15551112222', '+15554443333', 'outbound', '2026-04-01T09:00:03Z', 'You will get appointment reminders from Brightside Dental. Reply STOP to end them.', '{}'),
+    ('+15551112222', '+15554443333', 'inbound', '2026-04-01T09:04:47Z', 'Thanks. The bite has settled, by the way', '{}'),
+    ('+15551112222', '+15556128890', 'inbound', '2026-04-14T07:58:26Z', 'Running 10 min late, traffic on the bridge', '{}'),
+    ('+15551112222', '+15556128890', 'outbound', '2026-04-14T08:00:05Z', 'No problem, Priya, we will wait for you.', '{}'),
+    ('+15551112222', '+15554443333', 'outbound', '2026-04-20T13:00:00Z', 'Hi Jonas, time for your cleaning. Would Wednesday 29 April, 4:00 pm suit you?', '{}'),
+    ('+15551112222', '+15554443333', 'inbound', '2026-04-20T13:22:38Z', 'Yes please', '{}'),
+    ('+15551112222', '+15554443333', 'outbound', '2026-04-20T13:25:01Z', 'Booked: Wednesday 29 April, 4:00 pm.', '{}'),
+    ('+15551112222', '+15551980064', 'inbound', '2026-04-27T19:14:52Z', 'Hi, I was told to text a picture of my referral. Here it is. It is from Dr. Lindqvist and mentions the wisdom tooth on the lower right, which has been bothering me since the weekend; can you see me this week?', '{https://media.example.com/brightside/referral.jpg}'),
+    ('+15551112222', '+15551980064', 'outbound', '2026-04-28T08:10:00Z', 'Got it, thank you. We had a cancellation: today at 5:20 pm?', '{}'),
+    ('+15551112222', '+15551980064', 'inbound', '2026-04-28T08:12:29Z', 'I will be there', '{}'),
+    ('+15551112222', '+15554443333', 'inbound', '2026-04-28T12:00:01Z', 'Cancel my appointment please', '{}')
+) AS demo (phone_number, contact_number, direction, created_at, body, media_urls)

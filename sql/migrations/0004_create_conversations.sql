@@ -1,0 +1,76 @@
+-- One row for each pair of phone number and contact: the consent on record and the summary of its
+-- messages.
+
+-- The id depends on the pair alone, so it survives a re-import, a rebuild and a restore.
+CREATE FUNCTION conversation_id(phone_number_id uuid, contact_number text) RETURNS uuid
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN encode(
+    substring(sha256(uuid_send(phone_number_id) || decode(contact_number, 'escape')) FOR 16), 'hex'
+)::uuid;
+
+-- An instant as the API prints it: in UTC with Z, no fraction when it is zero, else six digits.
+CREATE FUNCTION rfc3339(instant timestamptz) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+RETURN replace(
+    to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z'
+);
+
+CREATE TABLE conversations (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL GENERATED ALWAYS AS (conversation_id(phone_number_id, contact_number)) STORED,
+    phone_number_id uuid NOT NULL,
+    contact_number text NOT NULL,
+    -- Two instants rather than a state, so that events may arrive in any order.
+    opted_in_at timestamptz,
+    opted_out_at timestamptz,
+    consent_updated_at timestamptz,
+    opted_in boolean NOT NULL GENERATED ALWAYS AS (
+        coalesce(opted_in_at > coalesce(opted_out_at, '-infinity'), FALSE)
+    ) STORED,
+    -- Of the message with the greatest (created_at, id); rebuild_conversations defines them all.
+    last_message_at timestamptz,
+    last_message_id uuid,
+    last_message_direction text,
+    last_message_preview text,
+    last_message_body_redacted_at timestamptz,
+    message_count bigint NOT NULL DEFAULT 0,
+    CONSTRAINT conversations_pkey PRIMARY KEY (organization_id, id),
+    CONSTRAINT conversations_phone_number_fkey FOREIGN KEY (organization_id, phone_number_id)
+    REFERENCES phone_numbers (organization_id, id),
+    CONSTRAINT contact_number_is_dialable CHECK (
+        contact_number ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$'
+    ),
+    CONSTRAINT summary_is_whole CHECK (
+        (message_count = 0)
+        = (num_nonnulls(last_message_at, last_message_id, last_message_direction) = 0)
+        AND num_nonnulls(last_message_at, last_message_id, last_message_direction) IN (0, 3)
+    ),
+    CONSTRAINT redacted_body_has_no_preview CHECK (
+        last_message_preview IS NULL OR last_message_body_redacted_at IS NULL
+    )
+)
+-- Most updates move last_message_at; room on the page keeps the new version beside the old one.
+WITH (fillfactor = 90);
+
+COMMENT ON COLUMN conversations.last_message_preview
+IS 'what list_conversations shows of the body; null when it was removed or there was no text';
+
+-- list_conversations without a filter, and with since.
+CREATE INDEX conversations_newest_first
+ON conversations (organization_id, last_message_at, id);
+
+-- list_conversations with phone_number_id.
+CREATE INDEX conversations_of_phone_number
+ON conversations (organization_id, phone_number_id, last_message_at, id);
+
+-- list_conversations with opted_in.
+CREATE INDEX conversations_by_consent
+ON conversations (organization_id, opted_in, last_message_at, id);
+
+-- list_conversations with phone_number_id and opted_in.
+CREATE INDEX conversations_of_phone_number_by_consent
+ON conversations (organization_id, phone_number_id, opted_in, last_message_at, id);
+
+-- list_conversations with contact_number, and erase-contact.
+CREATE INDEX conversations_with_contact
+ON conversations (organization_id, contact_number, phone_number_id);

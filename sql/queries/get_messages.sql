@@ -1,0 +1,30 @@
+-- The stored messages with these ids, each as list_messages shows it, and the conversation's pair
+-- for comparing.
+SELECT
+    messages.id,
+    messages.direction,
+    conversations.phone_number_id,
+    CASE messages.direction
+        WHEN 'inbound' THEN conversations.contact_number ELSE phone_numbers.number
+    END AS from_number,
+    CASE messages.direction
+        WHEN 'inbound' THEN phone_numbers.number ELSE conversations.contact_number
+    END AS to_number,
+    messages.body,
+    messages.media_urls,
+    messages.channel,
+    messages.segment_count,
+    messages.created_at,
+    messages.redacted_at
+FROM messages
+INNER JOIN conversations
+    ON
+        messages.organization_id = conversations.organization_id
+        AND messages.conversation_id = conversations.id
+INNER JOIN phone_numbers
+    ON
+        conversations.organization_id = phone_numbers.organization_id
+        AND conversations.phone_number_id = phone_numbers.id
+WHERE
+    messages.organization_id = %(organization_id)s
+    AND messages.id = any(%(ids)s::uuid[])

@@ -1,0 +1,18 @@
+-- How many readable messages are past retention, and the oldest that can be read: two looks at one
+-- end of an index.
+SELECT
+    (
+        SELECT count(*)
+        FROM messages
+        WHERE
+            organization_id = %(organization_id)s
+            AND (body IS NOT NULL OR media_urls <> '{}')
+            AND created_at < %(readable_from)s::timestamptz
+    ) AS expired_count,
+    (
+        SELECT min(created_at)
+        FROM messages
+        WHERE
+            organization_id = %(organization_id)s
+            AND (body IS NOT NULL OR media_urls <> '{}')
+    ) AS oldest_readable_at

@@ -1,0 +1,16 @@
+-- What every conversation's summary must equal, computed from its messages alone: the definition of
+-- the write path.
+SELECT DISTINCT ON (conversation_id)
+    conversation_id AS id,
+    created_at AS last_message_at,
+    id AS last_message_id,
+    direction AS last_message_direction,
+    CASE WHEN char_length(body) > 160 THEN left(body, 159) || '…' ELSE body END
+        AS last_message_preview,
+    CASE WHEN has_text THEN redacted_at END AS last_message_body_redacted_at,
+    count(*) OVER (PARTITION BY conversation_id) AS message_count
+FROM messages
+WHERE
+    organization_id = %(organization_id)s
+    AND (%(ids)s::uuid[] IS NULL OR conversation_id = any(%(ids)s::uuid[]))
+ORDER BY conversation_id ASC, created_at DESC, messages.id DESC

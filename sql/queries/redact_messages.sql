@@ -1,0 +1,46 @@
+-- Removes bodies and media, and in the same statement the preview of each conversation whose last
+-- message is among them.
+WITH redacted AS (
+    UPDATE messages
+    SET
+        body = NULL,
+        media_urls = '{}',
+        redacted_at = %(redacted_at)s::timestamptz
+    WHERE
+        organization_id = %(organization_id)s
+        AND id = any(%(ids)s::uuid[])
+    RETURNING id, conversation_id, has_text, redacted_at
+),
+
+updated AS (
+    UPDATE conversations
+    SET
+        last_message_preview = NULL,
+        last_message_body_redacted_at = redacted.redacted_at
+    FROM redacted
+    WHERE
+        conversations.organization_id = %(organization_id)s
+        AND conversations.id = redacted.conversation_id
+        AND conversations.last_message_id = redacted.id
+        AND redacted.has_text
+)
+
+INSERT INTO conversation_counts AS counts (
+    organization_id, phone_number_id, slot, opted_in_count, other_count, change_count
+)
+SELECT
+    %(organization_id)s,
+    conversations.phone_number_id,
+    %(slot)s,
+    0,
+    0,
+    1
+FROM redacted
+INNER JOIN conversations
+    ON
+        conversations.organization_id = %(organization_id)s
+        AND redacted.conversation_id = conversations.id
+GROUP BY conversations.phone_number_id
+ORDER BY conversations.phone_number_id
+ON CONFLICT (organization_id, phone_number_id, slot) DO UPDATE
+    SET change_count = counts.change_count + excluded.change_count

@@ -1,0 +1,7 @@
+-- Notes that the key was used, at most once a minute however many workers ask at once.
+UPDATE api_keys
+SET last_used_at = now()
+WHERE
+    organization_id = %(organization_id)s
+    AND id = %(id)s
+    AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')

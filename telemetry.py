@@ -1,0 +1,81 @@
+"""What the service says of itself: one log line per request, never a key, a body or a number."""
+
+import logging
+import re
+import sys
+import time
+import traceback
+
+from flask import Flask, Response, g, has_request_context, request
+
+import db
+from envelope import request_id
+
+# Long enough to be an id, and without the underscore that every key of ours has.
+FOREIGN_REQUEST_ID = re.compile(r"[0-9A-Za-z-]{20,100}")
+
+log = logging.getLogger("conversations")
+
+
+class Logfmt(logging.Formatter):
+    """`key=value` pairs: the record's fields, or its message under the current request's id."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line; a traceback is folded into it."""
+        fields = getattr(record, "fields", None) or _plain_fields(record)
+        return " ".join(f"{k}={_quote(v)}" for k, v in fields.items() if v is not None)
+
+
+def _plain_fields(record: logging.LogRecord) -> dict:
+    fields = {"level": record.levelname.lower(), "message": record.getMessage()}
+    if has_request_context():
+        fields = {"request_id": request_id(), **fields}
+    if record.exc_info:
+        # Where, never what: an exception's text can quote the row that it choked on.
+        kind, _, where = record.exc_info
+        fields |= {"error": kind.__name__, "traceback": "".join(traceback.format_tb(where))}
+    return fields
+
+
+def _quote(value) -> str:
+    text = str(value)
+    if re.fullmatch(r"[^\s\"=\x00-\x1f]+", text):
+        return text
+    return '"' + text.encode("unicode_escape").decode().replace('"', r"\"") + '"'
+
+
+def init_app(app: Flask) -> None:
+    """Time every request, log it, and send its id along."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(Logfmt())
+    log.handlers = [handler]
+    log.propagate = False
+    log.setLevel(logging.INFO)
+    app.before_request(_start)
+    app.after_request(_finish)
+
+
+def _start() -> None:
+    g.started_at = time.perf_counter()
+    db.count_statements()
+
+
+def _finish(response: Response) -> Response:
+    response.headers["X-Request-Id"] = request_id()
+    incoming = request.headers.get("X-Request-Id", "")
+    key = g.get("key") or {}
+    page = g.get("page")
+    fields = {
+        "request_id": request_id(),
+        "incoming_request_id": incoming if FOREIGN_REQUEST_ID.fullmatch(incoming) else None,
+        "organization": key.get("organization_id"),
+        "key": key.get("prefix"),
+        "method": request.method,
+        "route": request.url_rule.rule if request.url_rule else "-",
+        "status": response.status_code,
+        "ms": round((time.perf_counter() - g.started_at) * 1000, 2),
+        "rows": len(page.rows) if page else None,
+        "statements": db.count_statements(),
+    }
+    log.info("request", extra={"fields": fields})
+    return response

