@@ -14,7 +14,7 @@ soak: .venv
 	@$(BIN)/python -m pytest -m soak
 
 lint: .venv
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint --nofail-on-warnings -q sql
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint -q sql
 
 .venv: .venv/installed
 
