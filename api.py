@@ -1,10 +1,13 @@
 """The blueprint `v1`: the key check, then the views, each of them load, query, answer."""
 
+import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
-from flask import Blueprint, current_app, g, request
+from flask import Blueprint, Response, current_app, g, request
 from marshmallow import ValidationError
 
 import db
@@ -18,6 +21,7 @@ from schemas import (
     RecordConsentSchema,
 )
 from schemas.fields import decode_base64url, encode_cursor
+from version import VERSION
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 
@@ -45,7 +49,8 @@ def check_key() -> None:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     g.key = None
     if scheme.lower() == "bearer" and keys.is_well_formed(key := key.strip(" ")):
-        g.key = db.fetch_one("get_api_key", key_hash=keys.hash_key(key), conditional=False)
+        conditional = bool(request.if_none_match)
+        g.key = db.fetch_one("get_api_key", key_hash=keys.hash_key(key), conditional=conditional)
     if g.key is None:
         raise ApiError(401, headers={"WWW-Authenticate": "Bearer"})
     if g.key["is_stale"]:
@@ -60,9 +65,11 @@ def check_key() -> None:
 @requires("conversations:read")
 def list_conversations():
     """Answer one page of the organization's conversations, newest first."""
+    if client_is_current():
+        return not_modified(g.key["change_count"])
     args = LIST_CONVERSATIONS.check_query(request.args)
-    page = _fetch_page("list_conversations", args)
-    return _list_answer(page, args["limit"], _conversation_position)
+    page = fetch_page("list_conversations", args)
+    return list_answer(page, args["limit"], conversation_position)
 
 
 @v1.get("/conversations/<conversation_id>/messages")
@@ -73,18 +80,20 @@ def list_messages(conversation_id: str):
         id = UUID(bytes=decode_base64url(conversation_id, 16))
     except ValueError:
         raise ApiError(400) from None
+    if client_is_current():
+        return not_modified(g.key["change_count"])
     args = LIST_MESSAGES.check_query(request.args)
-    page = _fetch_page("list_messages", {**args, "conversation_id": id})
+    page = fetch_page("list_messages", {**args, "conversation_id": id})
     if page is None:
         raise ApiError(404)
-    return _list_answer(page, args["limit"], _message_position)
+    return list_answer(page, args["limit"], message_position)
 
 
 @v1.post("/messages")
 @requires("messages:write")
 def create_message():
     """Record one message; the same one again changes nothing."""
-    given = CREATE_MESSAGE.check(_json_object())
+    given = CREATE_MESSAGE.check(json_object())
     organization_id = g.key["organization_id"]
     ends = [given["from_number"], given["to_number"]]
     message = inbox.complete_message(given, inbox.phone_numbers(organization_id, numbers=ends))
@@ -99,7 +108,7 @@ def create_message():
 @requires("consent:write")
 def record_consent():
     """Record one consent event and answer what is then on record."""
-    event = RECORD_CONSENT.check(_json_object())
+    event = RECORD_CONSENT.check(json_object())
     event.setdefault("captured_at", datetime.now(UTC))
     organization_id = g.key["organization_id"]
     if not inbox.phone_numbers(organization_id, ids=[event["phone_number_id"]]):
@@ -108,7 +117,7 @@ def record_consent():
     return success(consent)
 
 
-def _json_object() -> dict:
+def json_object() -> dict:
     """Return the request's body. Raises ApiError 415 or 400; Werkzeug raises the 413."""
     if request.mimetype != "application/json":
         raise ApiError(415)
@@ -121,33 +130,63 @@ def _json_object() -> dict:
     return body
 
 
-def _fetch_page(query: str, args: dict) -> db.Page | None:
-    """Run a list query with one row more than asked for: it tells whether anything follows."""
-    cursor_at, cursor_id = args.pop("cursor")
-    g.page = db.fetch_page(
-        query,
-        organization_id=g.key["organization_id"],
-        cursor_at=cursor_at,
-        cursor_id=cursor_id,
-        **{**args, "limit": args["limit"] + 1},
-    )
-    return g.page
+def fetch_page(query: str, args: dict) -> db.Page | None:
+    """Run a list query for one row more than asked for: it tells whether anything follows."""
+    cursor_at, cursor_id = args["cursor"]
+    params = args | {"limit": args["limit"] + 1, "cursor_at": cursor_at, "cursor_id": cursor_id}
+    return db.fetch_page(query, **params, organization_id=g.key["organization_id"])
 
 
-def _list_answer(page: db.Page, limit: int, position):
-    rows = page.rows[:limit]
-    meta = {
-        "total": page.total,
-        "limit": limit,
-        "offset": 0,
-        "next_cursor": encode_cursor(*position(rows[-1])) if len(page.rows) > limit else None,
-    }
-    return success(rows, meta)
+def list_answer(page: db.Page, limit: int, position: Callable[[dict], tuple[datetime, bytes]]):
+    """Answer a page with its meta, its tag, and the way to the next one (RFC 8288)."""
+    rows, more = page.rows[:limit], len(page.rows) > limit
+    g.row_count = len(rows)
+    next_cursor = encode_cursor(*position(rows[-1])) if more else None
+    meta = {"total": page.total, "limit": limit, "offset": 0, "next_cursor": next_cursor}
+    tag = entity_tag(page.change_count)
+    if request.if_none_match.contains_weak(tag):
+        return not_modified(page.change_count)
+    response = describe(success(rows, meta), tag)
+    if more:
+        query = urlencode({**request.args, "cursor": next_cursor})
+        response.headers["Link"] = f'<{request.script_root}{request.path}?{query}>; rel="next"'
+    return response
 
 
-def _conversation_position(row: dict) -> tuple[datetime, bytes]:
+def conversation_position(row: dict) -> tuple[datetime, bytes]:
+    """Return where a conversation stands in its list."""
     return row["last_message_at"], decode_base64url(row["id"], 16)
 
 
-def _message_position(row: dict) -> tuple[datetime, bytes]:
+def message_position(row: dict) -> tuple[datetime, bytes]:
+    """Return where a message stands in its conversation."""
     return row["created_at"], row["id"].bytes
+
+
+def entity_tag(change_count: int) -> str:
+    """Return the tag of this URL's answer after so many changes in the key's organization.
+
+    Whatever an answer shows was counted in the transaction that changed it, so the same count is
+    the same answer (RFC 9110 section 8.8.3).
+    """
+    what = (request.full_path, g.key["organization_id"].hex, str(change_count), VERSION)
+    return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
+
+
+def client_is_current() -> bool:
+    """Tell whether the client holds the current answer, from what came with the key alone."""
+    tags = request.if_none_match
+    return bool(tags) and entity_tag(g.key["change_count"]) in tags.as_set(include_weak=True)
+
+
+def not_modified(change_count: int) -> Response:
+    """Answer 304 (RFC 9110 section 15.4.5)."""
+    return describe(Response(status=304), entity_tag(change_count))
+
+
+def describe(response: Response, tag: str) -> Response:
+    """Add what a cache must know: the tag, weak because gzip changes the bytes, and for whom."""
+    response.set_etag(tag, weak=True)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.vary.update(("Authorization", "Accept-Encoding"))
+    return response

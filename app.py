@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 import api
 import commands
 import db
+import delivery
 import migrations
 import settings
 import telemetry
@@ -38,12 +39,14 @@ def create_app() -> Flask:
     url, prepare = config["DATABASE_URL"], config["DATABASE_PREPARED_STATEMENTS"]
     db.configure(
         url,
+        replica_url=config["DATABASE_REPLICA_URL"],
         pool_size=config["DATABASE_POOL_SIZE"],
         prepare=prepare,
         hurried=True,
         on_open=lambda: migrations.require_current(url, prepare),
     )
     telemetry.init_app(app)
+    delivery.init_app(app)
     app.register_blueprint(api.v1)
     app.add_url_rule("/livez", "livez", livez)
     app.add_url_rule("/readyz", "readyz", readyz)

@@ -12,7 +12,7 @@ import orjson
 import psycopg
 from psycopg.rows import dict_row, tuple_row
 from psycopg.types.json import set_json_loads
-from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 QUERIES = {path.stem: path.read_text() for path in Path(__file__).parent.glob("sql/queries/*.sql")}
 
@@ -21,6 +21,8 @@ CHECKOUT_SECONDS_WHILE_DOWN = 0.1
 STATEMENT_SECONDS = 2.0
 ANSWER_SECONDS = 2.5
 COUNT_SLOTS = 8
+
+TEMPORARY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
 
 
 class Unavailable(Exception):
@@ -55,14 +57,14 @@ class _State(threading.local):
 
 _state = _State()
 _config: dict = {}
-_pools: dict[int, ConnectionPool] = {}
+_pools: dict[tuple[int, str], ConnectionPool] = {}
 _opening = threading.Lock()
-_down = threading.Event()
 
 
-def configure(
+def configure(  # noqa: PLR0913
     url: str | None,
     *,
+    replica_url: str | None = None,
     pool_size: int = 1,
     prepare: bool = True,
     hurried: bool = False,
@@ -70,11 +72,18 @@ def configure(
 ) -> None:
     """Say which database the helpers below use, and how; connects to nothing yet.
 
-    `hurried` bounds every statement, as a request needs and a command does not; `on_open` runs once
-    in each process, before its first query, and may raise.
+    `replica_url` is where fetch_page reads. `hurried` bounds every statement, as a request needs
+    and a command does not. `on_open` runs once in each process, before its first query, and may
+    raise.
     """
-    _config.update(url=url, pool_size=pool_size, prepare=prepare, hurried=hurried, on_open=on_open)
     close()
+    _config.update(
+        urls={"primary": url, "replica": replica_url},
+        pool_size=pool_size,
+        prepare=prepare,
+        hurried=hurried,
+        on_open=on_open,
+    )
 
 
 def connect(url: str, *, prepare: bool = True, hurried: bool = False) -> Connection:
@@ -84,8 +93,10 @@ def connect(url: str, *, prepare: bool = True, hurried: bool = False) -> Connect
     return conn
 
 
-def _connect_options(prepare: bool) -> dict:
+def _connect_options(prepare: bool, role: str = "primary") -> dict:
     return {
+        # Of several hosts, a primary that was demoted is no use; a lone standby is better than none.
+        "target_session_attrs": "read-write" if role == "primary" else "prefer-standby",
         "autocommit": True,
         "row_factory": dict_row,
         "prepare_threshold": 0 if prepare else None,
@@ -105,10 +116,9 @@ def _prepare_session(conn: Connection, hurried: bool) -> None:
         "SET idle_in_transaction_session_timeout = 60000",
         prepare=False,
     )
-    _down.clear()
 
 
-def _hang_up_check(conn: Connection) -> None:
+def _refuse_hung_up(conn: Connection) -> None:
     """Refuse a connection on which the server has already said goodbye; costs no round trip."""
     poll = select.poll()
     poll.register(conn.pgconn.socket, select.POLLIN)
@@ -117,52 +127,70 @@ def _hang_up_check(conn: Connection) -> None:
         raise psycopg.OperationalError("the server closed the connection")
 
 
-def _pool() -> ConnectionPool:
-    """This process's pool, opened on first use: sockets shared over a fork mix up answers."""
-    pool = _pools.get(os.getpid())
-    if pool:
-        return pool
-    with _opening:
-        if os.getpid() not in _pools:
-            if _config["on_open"]:
-                _config["on_open"]()
-            _pools[os.getpid()] = ConnectionPool(
-                _config["url"],
-                kwargs=_connect_options(_config["prepare"]),
-                connection_class=Connection,
-                configure=lambda conn: _prepare_session(conn, _config["hurried"]),
-                check=_hang_up_check,
-                min_size=_config["pool_size"],
-                max_size=_config["pool_size"],
-                timeout=CHECKOUT_SECONDS,
-                # Short, because after it every request tries to connect anew.
-                reconnect_timeout=0.5,
-                reconnect_failed=lambda pool: _down.set(),
-                open=True,
-            )
-        return _pools[os.getpid()]
+class Pool(ConnectionPool):
+    """A pool that knows whether its database is down, so that nobody waits for it in vain."""
+
+    is_down = False
+
+    def __init__(self, role: str):
+        super().__init__(
+            _config["urls"][role],
+            name=role,
+            kwargs=_connect_options(_config["prepare"], role),
+            connection_class=Connection,
+            configure=self._welcome,
+            check=_refuse_hung_up,
+            min_size=_config["pool_size"],
+            max_size=_config["pool_size"],
+            # Short, because after it every request tries to connect anew.
+            reconnect_timeout=0.5,
+            reconnect_failed=self._despair,
+            open=True,
+        )
+
+    def _welcome(self, conn: Connection) -> None:
+        _prepare_session(conn, _config["hurried"])
+        self.is_down = False
+
+    def _despair(self, _) -> None:
+        self.is_down = True
+
+
+def _pool(role: str) -> Pool:
+    """Return this process's pool, opened on first use: one shared over a fork mixes up answers."""
+    name = os.getpid(), role
+    if name not in _pools:
+        with _opening:
+            if name not in _pools:
+                if _config["on_open"]:
+                    _config["on_open"]()
+                _pools[name] = Pool(role)
+    return _pools[name]
 
 
 def close() -> None:
-    """Close this process's pool, if it has one."""
-    pool = _pools.pop(os.getpid(), None)
-    if pool:
-        pool.close()
+    """Close this process's pools, if it has any."""
+    for name in [name for name in _pools if name[0] == os.getpid()]:
+        _pools.pop(name).close()
+
+
+def has_replica() -> bool:
+    """Tell whether lists are read from a replica."""
+    return _config["urls"]["replica"] is not None
 
 
 @contextlib.contextmanager
-def connection() -> Iterator[Connection]:
-    """Lend a connection of the pool. Raises Unavailable for whatever only time can mend."""
-    seconds = CHECKOUT_SECONDS_WHILE_DOWN if _down.is_set() else CHECKOUT_SECONDS
+def connection(role: str = "primary") -> Iterator[Connection]:
+    """Lend a connection of a pool. Raises Unavailable for whatever only time can mend."""
+    conn = None
     try:
-        with _pool().connection(timeout=seconds) as conn:
+        pool = _pool(role)
+        seconds = CHECKOUT_SECONDS_WHILE_DOWN if pool.is_down else CHECKOUT_SECONDS
+        with pool.connection(timeout=seconds) as conn:
             yield conn
-    except (
-        psycopg.OperationalError,
-        psycopg.errors.ReadOnlySqlTransaction,
-        PoolTimeout,
-        TooManyRequests,
-    ) as error:
+    except TEMPORARY as error:
+        if conn and isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+            conn.close()  # It leads to a primary that was demoted.
         raise Unavailable(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
 
@@ -201,7 +229,7 @@ def fetch_page(name: str, /, **params) -> Page | None:
 
     Returns None when it returned no row at all. A row of nulls with those two is an empty page.
     """
-    with connection() as conn:
+    with connection("replica" if has_replica() else "primary") as conn:
         cursor = _run(name, conn, params)
         columns = [column.name for column in cursor.description][:-2]
         cursor.row_factory = tuple_row

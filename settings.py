@@ -49,6 +49,10 @@ class Settings(Schema):
         help="PostgreSQL to use, `postgres://…`, several hosts allowed. "
         "Unset on a developer's machine: an embedded server in `instance/`",
     )
+    DATABASE_REPLICA_URL = Variable(
+        load_default=None,
+        help="where lists are read if a standby is there; several hosts, the primary last",
+    )
     PORT = Count(1, 65535, load_default=8000, help="where gunicorn listens")
     WEB_CONCURRENCY = Count(1, 64, load_default=2, help="worker processes")
     WEB_THREADS = Count(

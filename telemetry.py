@@ -48,9 +48,10 @@ def init_app(app: Flask) -> None:
     """Time every request, log it, and send its id along."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(Logfmt())
-    log.handlers = [handler]
-    log.propagate = False
-    log.setLevel(logging.INFO)
+    for logger, level in ((log, logging.INFO), (logging.getLogger("psycopg"), logging.WARNING)):
+        logger.handlers = [handler]
+        logger.propagate = False
+        logger.setLevel(level)
     app.before_request(_start)
     app.after_request(_finish)
 
@@ -64,7 +65,6 @@ def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = request_id()
     incoming = request.headers.get("X-Request-Id", "")
     key = g.get("key") or {}
-    page = g.get("page")
     fields = {
         "request_id": request_id(),
         "incoming_request_id": incoming if FOREIGN_REQUEST_ID.fullmatch(incoming) else None,
@@ -74,7 +74,7 @@ def _finish(response: Response) -> Response:
         "route": request.url_rule.rule if request.url_rule else "-",
         "status": response.status_code,
         "ms": round((time.perf_counter() - g.started_at) * 1000, 2),
-        "rows": len(page.rows) if page else None,
+        "rows": g.get("row_count"),
         "statements": db.count_statements(),
     }
     log.info("request", extra={"fields": fields})
