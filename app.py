@@ -45,8 +45,13 @@ def create_app() -> Flask:
         hurried=True,
         on_open=lambda: migrations.require_current(url, prepare),
     )
-    telemetry.init_app(app)
+    # Responses pass through these from the last to the first: what is logged is what is sent.
+    telemetry.init_app(app, config["LOG_FORMAT"])
     delivery.init_app(app)
+    if config["METRICS"]:
+        import metrics
+
+        metrics.init_app(app)
     app.register_blueprint(api.v1)
     app.add_url_rule("/livez", "livez", livez)
     app.add_url_rule("/readyz", "readyz", readyz)

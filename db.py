@@ -4,6 +4,7 @@ import contextlib
 import os
 import select
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -51,11 +52,12 @@ class Connection(psycopg.Connection):
             raise psycopg.OperationalError("no answer from the server in time") from None
 
 
-class _State(threading.local):
+class _Usage(threading.local):
     statements = 0
+    seconds = 0.0
 
 
-_state = _State()
+_usage = _Usage()
 _config: dict = {}
 _pools: dict[tuple[int, str], ConnectionPool] = {}
 _opening = threading.Lock()
@@ -95,7 +97,7 @@ def connect(url: str, *, prepare: bool = True, hurried: bool = False) -> Connect
 
 def _connect_options(prepare: bool, role: str = "primary") -> dict:
     return {
-        # Of several hosts, a primary that was demoted is no use; a lone standby is better than none.
+        # Of several hosts: a demoted primary is no use to writers, any host is to readers.
         "target_session_attrs": "read-write" if role == "primary" else "prefer-standby",
         "autocommit": True,
         "row_factory": dict_row,
@@ -202,8 +204,12 @@ def transaction() -> Iterator[Connection]:
 
 
 def _run(name: str, conn: Connection, params: dict) -> psycopg.Cursor:
-    _state.statements += 1
-    return conn.execute(QUERIES[name], params)
+    started_at = time.perf_counter()
+    try:
+        return conn.execute(QUERIES[name], params)
+    finally:
+        _usage.statements += 1
+        _usage.seconds += time.perf_counter() - started_at
 
 
 def fetch_all(name: str, conn: Connection | None = None, /, **params) -> list[dict]:
@@ -246,7 +252,15 @@ def count_slot(conn: Connection) -> int:
     return conn.info.backend_pid % COUNT_SLOTS
 
 
-def count_statements() -> int:
-    """Return how many statements this thread ran since it last asked."""
-    count, _state.statements = _state.statements, 0
-    return count
+def take_usage() -> tuple[int, float]:
+    """Return how many statements this thread ran, and for how many seconds, since it last asked."""
+    usage = _usage.statements, _usage.seconds
+    _usage.statements, _usage.seconds = 0, 0.0
+    return usage
+
+
+def pool_load() -> tuple[int, int]:
+    """Return how many connections of this process are lent out, and how many requests wait."""
+    stats = [pool.get_stats() for name, pool in _pools.items() if name[0] == os.getpid()]
+    in_use = sum(one["pool_size"] - one["pool_available"] for one in stats)
+    return in_use, sum(one["requests_waiting"] for one in stats)

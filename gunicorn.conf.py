@@ -1,7 +1,9 @@
 """The server's settings, each with its why."""
 
 import os
+import shutil
 import sys
+import tempfile
 
 import db
 import embedded
@@ -26,6 +28,10 @@ preload_app = False
 accesslog = None
 control_socket_disable = True
 
+# Where the workers leave their metrics; prometheus_client must know before it is imported.
+if options["METRICS"] and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics")
+
 
 def on_starting(server) -> None:
     """Find the database and refuse to serve over a schema that is behind."""
@@ -40,6 +46,16 @@ def on_starting(server) -> None:
         server.log.warning("starting without the database, every answer will be 503: %s", error)
 
 
+def child_exit(server, worker) -> None:
+    """Take a worker that ended out of the metrics."""
+    if options["METRICS"]:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)
+
+
 def on_exit(server) -> None:
-    """Let go of the embedded server."""
+    """Let go of the embedded server, and of what the metrics were kept in."""
     embedded.release()
+    if options["METRICS"]:
+        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -62,6 +62,12 @@ class Settings(Schema):
     DATABASE_PREPARED_STATEMENTS = Switch(
         load_default=True, help="`false` behind PgBouncer before 1.22 in transaction mode"
     )
+    LOG_FORMAT = Variable(
+        load_default="logfmt", choices=("logfmt", "json"), help="how a log line is written"
+    )
+    METRICS = Switch(
+        load_default=False, help="`true` serves Prometheus metrics at `/metrics`, without a key"
+    )
 
     @pre_load
     def treat_empty_as_unset(self, environ: dict, **_) -> dict:

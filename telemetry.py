@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 
+import orjson
 from flask import Flask, Response, g, has_request_context, request
 
 import db
@@ -13,20 +14,40 @@ from envelope import request_id
 
 # Long enough to be an id, and without the underscore that every key of ours has.
 FOREIGN_REQUEST_ID = re.compile(r"[0-9A-Za-z-]{20,100}")
+BARE_VALUE = re.compile(r"[^\s\"=\x00-\x1f]+")
 
 log = logging.getLogger("conversations")
 
 
 class Logfmt(logging.Formatter):
-    """`key=value` pairs: the record's fields, or its message under the current request's id."""
+    """`key=value` pairs on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line; a traceback is folded into it."""
-        fields = getattr(record, "fields", None) or _plain_fields(record)
-        return " ".join(f"{k}={_quote(v)}" for k, v in fields.items() if v is not None)
+        """Return the record's fields, or its message under the current request's id."""
+        return " ".join(f"{name}={_quote(value)}" for name, value in _fields(record).items())
 
 
-def _plain_fields(record: logging.LogRecord) -> dict:
+class Json(logging.Formatter):
+    """The same fields as one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON."""
+        return orjson.dumps(_fields(record), default=str).decode()
+
+
+FORMATTERS = {"logfmt": Logfmt, "json": Json}
+
+
+def _quote(value) -> str:
+    text = str(value)
+    if BARE_VALUE.fullmatch(text):
+        return text
+    return '"' + text.encode("unicode_escape").decode().replace('"', r"\"") + '"'
+
+
+def _fields(record: logging.LogRecord) -> dict:
+    if fields := getattr(record, "fields", None):
+        return {name: value for name, value in fields.items() if value is not None}
     fields = {"level": record.levelname.lower(), "message": record.getMessage()}
     if has_request_context():
         fields = {"request_id": request_id(), **fields}
@@ -37,17 +58,10 @@ def _plain_fields(record: logging.LogRecord) -> dict:
     return fields
 
 
-def _quote(value) -> str:
-    text = str(value)
-    if re.fullmatch(r"[^\s\"=\x00-\x1f]+", text):
-        return text
-    return '"' + text.encode("unicode_escape").decode().replace('"', r"\"") + '"'
-
-
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, log_format: str) -> None:
     """Time every request, log it, and send its id along."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(Logfmt())
+    handler.setFormatter(FORMATTERS[log_format]())
     for logger, level in ((log, logging.INFO), (logging.getLogger("psycopg"), logging.WARNING)):
         logger.handlers = [handler]
         logger.propagate = False
@@ -58,11 +72,15 @@ def init_app(app: Flask) -> None:
 
 def _start() -> None:
     g.started_at = time.perf_counter()
-    db.count_statements()
+    db.take_usage()
 
 
 def _finish(response: Response) -> Response:
+    milliseconds = (time.perf_counter() - g.started_at) * 1000
+    statements, seconds = db.take_usage()
     response.headers["X-Request-Id"] = request_id()
+    timing = f"total;dur={milliseconds:.1f}, db;dur={seconds * 1000:.1f}"
+    response.headers["Server-Timing"] = timing
     incoming = request.headers.get("X-Request-Id", "")
     key = g.get("key") or {}
     fields = {
@@ -73,9 +91,9 @@ def _finish(response: Response) -> Response:
         "method": request.method,
         "route": request.url_rule.rule if request.url_rule else "-",
         "status": response.status_code,
-        "ms": round((time.perf_counter() - g.started_at) * 1000, 2),
+        "ms": round(milliseconds, 2),
         "rows": g.get("row_count"),
-        "statements": db.count_statements(),
+        "statements": statements,
     }
     log.info("request", extra={"fields": fields})
     return response

@@ -3,11 +3,14 @@
 Every test works in organizations of its own, so nothing is cleaned up in between.
 """
 
+import io
 import itertools
+import logging
 import os
 import tempfile
 import uuid
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +47,7 @@ import db  # noqa: E402
 import inbox  # noqa: E402
 import keys  # noqa: E402
 import migrations  # noqa: E402
+import telemetry  # noqa: E402
 
 with db.connect(DATABASE_URL) as connection:
     migrations.migrate(connection)
@@ -160,6 +164,17 @@ def alice(client) -> Organization:
 def bob(client) -> Organization:
     """Bob's organization, empty, with a number that Alice has too."""
     return new_organization(client)
+
+
+@pytest.fixture
+def log_lines() -> Iterator[Callable[[], list[str]]]:
+    """What the service logs during the test: call it for the lines so far."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(telemetry.Logfmt())
+    telemetry.log.addHandler(handler)
+    yield lambda: stream.getvalue().splitlines()
+    telemetry.log.removeHandler(handler)
 
 
 def contact(number: int) -> str:
