@@ -11,6 +11,7 @@ import commands
 import db
 import delivery
 import migrations
+import reference
 import settings
 import telemetry
 from envelope import ERRORS, ApiError, failure, success
@@ -60,6 +61,7 @@ def create_app() -> Flask:
     app.register_error_handler(db.Unavailable, answer_unavailable)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
+    reference.init_app(app)
     commands.init_app(app)
     return app
 
@@ -72,6 +74,9 @@ def livez():
 def readyz():
     """Answer whether the database answers and its schema is current."""
     health = db.fetch_one("get_health")
+    position = health.pop("wal_position")
+    if db.has_replica():
+        health["replica_lag_bytes"] = db.replica_lag(position)
     return success({"status": "ok", "schema_version": migrations.version(), **health})
 
 

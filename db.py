@@ -17,8 +17,11 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 QUERIES = {path.stem: path.read_text() for path in Path(__file__).parent.glob("sql/queries/*.sql")}
 
+# How long a request waits for a connection: in short looks, any of which may find it down.
 CHECKOUT_SECONDS = 2.0
-CHECKOUT_SECONDS_WHILE_DOWN = 0.1
+PATIENCE_SECONDS = 0.1
+DOWN_PATIENCE_SECONDS = 0.02
+DOWN_SECONDS = 1.0
 STATEMENT_SECONDS = 2.0
 ANSWER_SECONDS = 2.5
 COUNT_SLOTS = 8
@@ -132,9 +135,8 @@ def _refuse_hung_up(conn: Connection) -> None:
 class Pool(ConnectionPool):
     """A pool that knows whether its database is down, so that nobody waits for it in vain."""
 
-    is_down = False
-
     def __init__(self, role: str):
+        self._down_until = 0.0
         super().__init__(
             _config["urls"][role],
             name=role,
@@ -145,17 +147,30 @@ class Pool(ConnectionPool):
             min_size=_config["pool_size"],
             max_size=_config["pool_size"],
             # Short, because after it every request tries to connect anew.
-            reconnect_timeout=0.5,
+            reconnect_timeout=0.1,
             reconnect_failed=self._despair,
             open=True,
         )
 
     def _welcome(self, conn: Connection) -> None:
         _prepare_session(conn, _config["hurried"])
-        self.is_down = False
+        self._down_until = 0.0
 
     def _despair(self, _) -> None:
-        self.is_down = True
+        self._down_until = time.monotonic() + DOWN_SECONDS
+
+    def _is_down(self) -> bool:
+        return time.monotonic() < self._down_until
+
+    def lend(self) -> Connection:
+        """Return a connection, waiting for one only while that makes sense."""
+        deadline = time.monotonic() + CHECKOUT_SECONDS
+        while True:
+            try:
+                return self.getconn(DOWN_PATIENCE_SECONDS if self._is_down() else PATIENCE_SECONDS)
+            except PoolTimeout:
+                if self._is_down() or time.monotonic() > deadline:
+                    raise
 
 
 def _pool(role: str) -> Pool:
@@ -181,18 +196,31 @@ def has_replica() -> bool:
     return _config["urls"]["replica"] is not None
 
 
+def replica_lag(wal_position: str) -> int:
+    """Return by how many bytes of write-ahead log the replica is behind a position."""
+    with connection("replica") as conn:
+        row = conn.execute(
+            "SELECT greatest(pg_wal_lsn_diff(%s, CASE WHEN pg_is_in_recovery() "
+            "THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END), 0)::bigint AS lag",
+            [wal_position],
+        ).fetchone()
+    return row["lag"]
+
+
 @contextlib.contextmanager
 def connection(role: str = "primary") -> Iterator[Connection]:
     """Lend a connection of a pool. Raises Unavailable for whatever only time can mend."""
-    conn = None
     try:
         pool = _pool(role)
-        seconds = CHECKOUT_SECONDS_WHILE_DOWN if pool.is_down else CHECKOUT_SECONDS
-        with pool.connection(timeout=seconds) as conn:
+        conn = pool.lend()
+        try:
             yield conn
-    except TEMPORARY as error:
-        if conn and isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        except psycopg.errors.ReadOnlySqlTransaction:
             conn.close()  # It leads to a primary that was demoted.
+            raise
+        finally:
+            pool.putconn(conn)
+    except TEMPORARY as error:
         raise Unavailable(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
 
 

@@ -3,6 +3,7 @@
 Every test works in organizations of its own, so nothing is cleaned up in between.
 """
 
+import contextlib
 import io
 import itertools
 import logging
@@ -139,6 +140,20 @@ def new_organization(client, number: str = "+15551112222", **fields) -> Organiza
     )
     key = keys.create(row["id"], fields.pop("scopes", keys.SCOPES), "test")
     return Organization(client, row["id"], number, number_row["id"], key)
+
+
+@contextlib.contextmanager
+def using_database(url: str) -> Iterator[None]:
+    """Let this process work in another database, built like the tests' own, for a while."""
+    with db.connect(url) as conn:
+        migrations.migrate(conn)
+    configured = dict(db._config)
+    try:
+        db.configure(url)
+        yield
+    finally:
+        db.close()
+        db._config.update(configured)
 
 
 @pytest.fixture(scope="session")

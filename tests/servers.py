@@ -169,13 +169,34 @@ class Postgres:
         _signal_tree(psutil.Process(self.process.pid), signal.SIGCONT)
 
 
+class Standby(Postgres):
+    """A streaming replica, copied from a running primary."""
+
+    def __init__(self, folder: Path, settings: dict, primary: Postgres):
+        self._primary = primary
+        super().__init__(folder, settings)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        if program == "initdb":
+            program = "pg_basebackup"
+            arguments = ("-d", self._primary.url, "-R", "-X", "stream", "-c", "fast", "--no-sync")
+        super()._run(program, *arguments)
+
+    def promote(self) -> None:
+        """Make it the primary."""
+        self._run("pg_ctl", "promote")
+
+
 @contextlib.contextmanager
-def running_postgres(**settings: object) -> Iterator[Postgres]:
-    """Lend an empty PostgreSQL; `settings` are those of postgresql.conf, such as log_statement."""
+def running_postgres(primary: Postgres | None = None, **settings: object) -> Iterator[Postgres]:
+    """Lend an empty PostgreSQL, or a standby of `primary`.
+
+    `settings` are those of postgresql.conf, such as log_statement.
+    """
     # Not TMPDIR: the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     try:
-        postgres = Postgres(folder, settings)
+        postgres = Standby(folder, settings, primary) if primary else Postgres(folder, settings)
         try:
             postgres.start()
             yield postgres

@@ -1,0 +1,87 @@
+"""A bounded load on a running service, and what became of every request."""
+
+import contextlib
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Outcome:
+    """One request: when it was sent, how long it took, its status (0: no whole answer)."""
+
+    sent_at: float
+    seconds: float
+    status: int
+    retry_after: str | None = None
+    path: str = ""
+
+
+@dataclass
+class Load:
+    """Clients with a connection each, asking one path after the other until told to stop."""
+
+    port: int
+    key: str
+    paths: tuple[str, ...] = ("/v1/conversations?limit=5",)
+    clients: int = 4
+    keep_alive: bool = True
+    outcomes: list[Outcome] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def _client(self) -> None:
+        connection = None
+        while not self._stop.is_set():
+            for path in self.paths:
+                connection = connection or http.client.HTTPConnection(
+                    "127.0.0.1", self.port, timeout=10
+                )
+                started_at = time.monotonic()
+                status, retry_after, closing = 0, None, True
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    connection.request("GET", path, headers={"Authorization": f"Bearer {self.key}"})
+                    response = connection.getresponse()
+                    response.read()
+                    status = response.status
+                    retry_after = response.headers["Retry-After"]
+                    closing = response.will_close
+                seconds = time.monotonic() - started_at
+                self.outcomes.append(Outcome(started_at, seconds, status, retry_after, path))
+                if closing or not self.keep_alive:
+                    connection.close()
+                    connection = None
+                time.sleep(0.005)
+        if connection:
+            connection.close()
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["Load"]:
+        """Load the service while the block lasts."""
+        threads = [threading.Thread(target=self._client) for _ in range(self.clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join(30)
+
+    def statuses(self) -> set[int]:
+        """The statuses seen."""
+        return {outcome.status for outcome in self.outcomes}
+
+    def slowest(self, path: str = "") -> float:
+        """The longest time that an answer took, in seconds."""
+        return max(o.seconds for o in self.outcomes if o.path.startswith(path))
+
+    def first_success_after(self, instant: float) -> float:
+        """Seconds from an instant to the first 200 of a database route."""
+        answered = [
+            outcome.sent_at + outcome.seconds - instant
+            for outcome in self.outcomes
+            if outcome.status == 200 and outcome.path.startswith("/v1")
+        ]
+        return min(seconds for seconds in answered if seconds > 0)
