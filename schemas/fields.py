@@ -65,14 +65,23 @@ def format_instant(instant: datetime) -> str:
 
 
 class Strict(fields.Field):
-    """A field whose `read` loads a value or raises; it has one complaint for whatever is wrong."""
+    """A field whose `read` loads a value or raises; it has one complaint for whatever is wrong.
+
+    `json_schema`, `description` and `example` are what the API reference says of it.
+    """
 
     complaint = "is not valid"
     json_schema: dict = {}
 
-    def __init__(self, **kwargs):
+    def __init__(self, *, description: str = "", example=None, **kwargs):
         complaint = dict.fromkeys(("invalid", "null", "required"), self.complaint)
-        super().__init__(error_messages={**complaint, "required": "is required"}, **kwargs)
+        told = {"description": description} if description else {}
+        told |= {"examples": [example]} if example is not None else {}
+        super().__init__(
+            error_messages={**complaint, "required": "is required"},
+            metadata=self.json_schema | told,
+            **kwargs,
+        )
 
     def read(self, value):
         """Return the loaded value. Raises ValueError or one of its like to refuse."""
@@ -238,7 +247,7 @@ class MediaUrls(Strict):
     json_schema = {
         "type": "array",
         "maxItems": 10,
-        "items": {"type": "string", "format": "uri", "pattern": "^https?://"},
+        "items": {"type": "string", "format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"},
     }
 
     def read(self, value):

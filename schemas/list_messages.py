@@ -7,5 +7,7 @@ from schemas.fields import Cursor, Limit
 class ListMessagesSchema(QuerySchema):
     """The query parameters; both are optional."""
 
-    cursor = Cursor(load_default=(None, None))
-    limit = Limit(load_default=50)
+    cursor = Cursor(
+        load_default=(None, None), description="The `meta.next_cursor` of the page before."
+    )
+    limit = Limit(load_default=50, description="Rows of a page.")

@@ -1,0 +1,302 @@
+"""The OpenAPI document, made of the routes and the schemas; `flask openapi` prints it.
+
+It needs apispec, so it runs where the service is developed: what is served is openapi.json.
+"""
+
+import re
+from typing import NamedTuple
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask
+from marshmallow import Schema
+from werkzeug.routing import Rule
+
+from envelope import ERRORS
+from schemas import (
+    CreateMessageSchema,
+    ListConversationsSchema,
+    ListMessagesSchema,
+    RecordConsentSchema,
+    responses,
+)
+from version import VERSION
+
+TITLE = "Conversations"
+
+DESCRIPTION = """\
+The conversations between your phone numbers and your contacts: who wrote last, what, and whether \
+you may write back.
+
+Send your key with every request, `Authorization: Bearer am_live_…`. A key belongs to one \
+organization and has scopes. Every answer is `{"success": true, "data": …}` or \
+`{"success": false, "error": …}`, instants are in UTC, and a parameter or field that is not \
+known here is refused, not ignored. `HEAD` and `OPTIONS` work everywhere."""
+
+PAGES = """
+
+Pass `meta.next_cursor` as `cursor` to get the next page, until it is null; the `Link` header \
+names the same page. Send the `ETag` back as `If-None-Match` to poll: while nothing has changed \
+the answer is 304, without a body."""
+
+ERROR_DESCRIPTIONS = {
+    400: "The id in the path is malformed, or the body is not a JSON object.",
+    401: "There is no key, or not one that is valid now.",
+    403: "The key lacks the scope.",
+    404: "There is no such thing in the key's organization.",
+    405: "The path does not know the method.",
+    409: "The id belongs to a message with other content.",
+    413: "The body is larger than 1 MiB.",
+    415: "The body is not `application/json`.",
+    422: "A parameter or field is refused; `details` says which and why.",
+    500: "A bug of the service; its log says more under the `request_id`.",
+    503: "The database is away or busy. Try again after `Retry-After`.",
+}
+ERROR_HEADERS = {
+    401: ["WWW-Authenticate"],
+    403: ["WWW-Authenticate"],
+    405: ["Allow"],
+    503: ["Retry-After"],
+}
+EXAMPLE_DETAILS = {"to": "must be E.164", "body": "must be 1..1600 chars"}
+
+HEADERS = {
+    "X-Request-Id": ("The id of this request.", responses.REQUEST_ID),
+    "ETag": ("Changes whenever this answer does.", responses.TEXT),
+    "Link": ('`<…>; rel="next"`, as long as there is a next page (RFC 8288).', responses.TEXT),
+    "Retry-After": ("Seconds to wait.", responses.COUNT),
+    "WWW-Authenticate": ("What the key lacks (RFC 6750).", responses.TEXT),
+    "Allow": ("The methods that the path knows.", responses.TEXT),
+    "Location": ("Where it is.", responses.TEXT),
+}
+
+IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "description": "The `ETag` of the answer that you have.",
+    "schema": responses.TEXT,
+}
+CONVERSATION = {
+    "in": "path",
+    "name": "id",
+    "required": True,
+    "description": "The `id` of a conversation, as it was listed.",
+    "schema": responses.CONVERSATION_ID | {"examples": ["JxHXrXXWLcV-S1QSpzzy4Q"]},
+}
+
+
+class Operation(NamedTuple):
+    """What a view does, in words and schemas; its path, method and scope are the route's."""
+
+    tag: str
+    summary: str
+    description: str
+    answers: dict[int, tuple[str, type[Schema] | str | None]]
+    errors: tuple[int, ...] = ()
+    query: type[Schema] | None = None
+    body: type[Schema] | None = None
+    parameters: tuple[dict, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
+OPERATIONS = {
+    "list_conversations": Operation(
+        "Conversations",
+        "List conversations",
+        "The conversations of your numbers, newest first. Filters combine with AND." + PAGES,
+        {
+            200: ("A page of conversations.", responses.ListConversationsAnswerSchema),
+            304: ("You have this answer already.", None),
+        },
+        errors=(422,),
+        query=ListConversationsSchema,
+        parameters=(IF_NONE_MATCH,),
+        headers=("ETag", "Link"),
+    ),
+    "list_messages": Operation(
+        "Conversations",
+        "List a conversation's messages",
+        "The messages of one conversation, oldest first." + PAGES,
+        {
+            200: ("A page of messages.", responses.ListMessagesAnswerSchema),
+            304: ("You have this answer already.", None),
+        },
+        errors=(400, 404, 422),
+        query=ListMessagesSchema,
+        parameters=(CONVERSATION, IF_NONE_MATCH),
+        headers=("ETag", "Link"),
+    ),
+    "create_message": Operation(
+        "Messages",
+        "Record a message",
+        "Record a message that was sent or received elsewhere; nothing is sent. An inbound "
+        "message whose whole text is a keyword such as STOP or START also records consent.",
+        {
+            201: ("The message, recorded now.", responses.CreateMessageAnswerSchema),
+            200: ("The message, recorded before.", responses.CreateMessageAnswerSchema),
+        },
+        errors=(400, 409, 413, 415, 422),
+        body=CreateMessageSchema,
+    ),
+    "record_consent": Operation(
+        "Consent",
+        "Record consent",
+        "Record that a contact opted in or out. Events may come in any order: the latest of each "
+        "kind counts, and an opt-out wins over an opt-in at the same instant.",
+        {200: ("What is now on record.", responses.RecordConsentAnswerSchema)},
+        errors=(400, 413, 415, 422),
+        body=RecordConsentSchema,
+    ),
+    "livez": Operation(
+        "Service",
+        "Is the process alive",
+        "Never touches the database.",
+        {200: ("It is.", responses.LivezAnswerSchema)},
+        errors=(500,),
+    ),
+    "readyz": Operation(
+        "Service",
+        "Is the service ready",
+        "Asks the database.",
+        {200: ("It is.", responses.ReadyzAnswerSchema)},
+        errors=(500, 503),
+    ),
+    "show_openapi": Operation(
+        "Service", "This document", "", {200: ("OpenAPI 3.1.", "application/json")}
+    ),
+    "show_docs": Operation(
+        "Service", "This document as a page", "", {200: ("The page.", "text/html")}
+    ),
+    "show_start": Operation(
+        "Service", "The way to the page", "", {302: ("To `/docs`.", None)}, headers=("Location",)
+    ),
+}
+
+
+def build(app: Flask) -> dict:
+    """Return the document of the application's routes."""
+    plugin = MarshmallowPlugin()
+    spec = APISpec(
+        title=TITLE,
+        version=VERSION,
+        openapi_version="3.1.0",
+        info={"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
+        plugins=[plugin],
+        servers=[{"url": "/"}],
+    )
+    plugin.converter.add_attribute_function(mend_property)
+    spec.components.security_scheme(
+        "key", {"type": "http", "scheme": "bearer", "bearerFormat": "am_live_…"}
+    )
+    for name, (description, schema) in HEADERS.items():
+        spec.components.header(name, {"description": description, "schema": schema})
+    for status in ERRORS:
+        spec.components.response(error_name(status), error_response(status))
+    rules = {rule.endpoint.rpartition(".")[2]: rule for rule in app.url_map.iter_rules()}
+    for name, operation in OPERATIONS.items():
+        rule = rules[name]
+        scope = getattr(app.view_functions[rule.endpoint], "scope", None)
+        add_operation(spec, name, operation, rule, scope)
+    document = spec.to_dict()
+    add_examples(document)
+    return {"openapi": document["openapi"], **document}
+
+
+def mend_property(converter, field, ret: dict) -> dict:
+    """Add what apispec leaves out, and take out defaults of None: there is no null to send."""
+    if field.load_default in (None, (None, None)):
+        ret.pop("default")
+        ret["type"] = field.metadata["type"]
+    return {key: field.metadata[key] for key in ("const",) if key in field.metadata}
+
+
+def error_name(status: int) -> str:
+    """Return the name of an error's response, such as InvalidInput."""
+    return ERRORS[status][0].title().replace("_", "")
+
+
+def error_response(status: int) -> dict:
+    """Return the response of an error."""
+    code, message = ERRORS[status]
+    error = {"code": code, "message": message, "request_id": "01JTBQH2FZ8K1RXC0WJ4Z9P3VM"}
+    schema = responses.FailureSchema
+    if status == 422:
+        schema, error = responses.ValidationFailureSchema, error | {"details": EXAMPLE_DETAILS}
+    return {
+        "description": ERROR_DESCRIPTIONS[status],
+        "headers": header_references(ERROR_HEADERS.get(status, ())),
+        "content": {
+            "application/json": {"schema": schema, "example": {"success": False, "error": error}}
+        },
+    }
+
+
+def header_references(names) -> dict:
+    """Return references to these headers and to the one that every response has."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *names)}
+
+
+def add_operation(
+    spec: APISpec, name: str, operation: Operation, rule: Rule, scope: str | None
+) -> None:
+    """Add one operation under its route."""
+    (method,) = rule.methods - {"HEAD", "OPTIONS"}
+    content = {"operationId": name, "tags": [operation.tag], "summary": operation.summary}
+    errors = list(operation.errors)
+    description = operation.description
+    if scope:
+        description += f"\n\nRequires the `{scope}` scope."
+        content["security"] = [{"key": [scope]}]
+        errors += [401, 403, 500, 503]
+    content["description"] = description
+    content["parameters"] = list(operation.parameters)
+    if operation.query:
+        content["parameters"].append({"in": "query", "schema": operation.query})
+    if operation.body:
+        body = {"application/json": {"schema": operation.body}}
+        content["requestBody"] = {"required": True, "content": body}
+    content["responses"] = {
+        str(status): answer_response(*answer, operation.headers if status < 304 else ["ETag"])
+        for status, answer in operation.answers.items()
+    } | {str(status): error_name(status) for status in sorted(errors)}
+    path = re.sub(r"<\w+>", "{id}", rule.rule)
+    spec.path(path, operations={method.lower(): content})
+
+
+def answer_response(description: str, schema: type[Schema] | str | None, headers) -> dict:
+    """Return the response of a success, whose schema may be no more than a media type."""
+    response = {"description": description, "headers": header_references(headers)}
+    if isinstance(schema, str):
+        response["content"] = {schema: {}}
+    elif schema:
+        response["content"] = {"application/json": {"schema": schema}}
+    return response
+
+
+def add_examples(document: dict) -> None:
+    """Make an example of every body that has none, out of the examples of its fields."""
+    schemas = document["components"]["schemas"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for content in body.get("content", {}).values():
+                    if "schema" in content:
+                        content["example"] = sample(content["schema"], schemas)
+
+
+def sample(schema: dict, schemas: dict):
+    """Return an example of a schema; null where none is given."""
+    schema = schema.get("anyOf", [schema])[0]
+    if "examples" in schema or "const" in schema:
+        return schema.get("examples", [schema.get("const")])[0]
+    if "$ref" in schema:
+        return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "items" in schema:
+        return [sample(schema["items"], schemas)]
+    if "properties" not in schema:
+        return None
+    return {
+        name: sample(part, schemas)
+        for name, part in schema["properties"].items()
+        if "examples" in part or name in schema["required"]
+    }

@@ -1,0 +1,257 @@
+"""What goes out: the answers as the API reference describes them and the tests check them.
+
+Nothing is serialized through these: the columns of the queries are the keys of the answers.
+"""
+
+from marshmallow import EXCLUDE, Schema, fields
+
+from schemas.fields import Choice, Flag, Instant, MediaUrls, PhoneNumber, Strict, Uuid
+
+TEXT = {"type": "string"}
+COUNT = {"type": "integer", "minimum": 0}
+CONVERSATION_ID = {"type": "string", "pattern": "^[0-9A-Za-z_-]{22}$"}
+CURSOR = {"type": "string", "pattern": "^[0-9A-Za-z_-]{32}$"}
+REQUEST_ID = {"type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"}
+
+
+class Value(Strict):
+    """A value that never comes in and so needs no check, only a description."""
+
+    def __init__(self, json_schema: dict, **kwargs):
+        self.json_schema = json_schema
+        super().__init__(**kwargs)
+
+
+class AnswerSchema(Schema):
+    """A part of an answer: all of its fields are always there."""
+
+    class Meta:
+        """A later version may say more."""
+
+        unknown = EXCLUDE
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field) -> None:
+        """Make every field required."""
+        field_obj.required = True
+
+
+class ConversationConsentSchema(AnswerSchema):
+    """The consent of a conversation's contact."""
+
+    opted_in = Flag(description="Whether the contact may be messaged.", example=True)
+    opted_in_at = Instant(
+        allow_none=True,
+        description="Their latest opt-in, kept after an opt-out; null if they never opted in.",
+        example="2026-04-01T09:00:00Z",
+    )
+
+
+class ConversationSchema(AnswerSchema):
+    """A row of list_conversations."""
+
+    id = Value(
+        CONVERSATION_ID,
+        description="Made of the number and the contact alone, so it never changes.",
+        example="JxHXrXXWLcV-S1QSpzzy4Q",
+    )
+    phone_number_id = Uuid(
+        description="The id of your number.", example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
+    )
+    phone_number = PhoneNumber(description="Your number.", example="+15551112222")
+    contact_number = PhoneNumber(
+        description="The other end, an E.164 number or a short code.", example="+15554443333"
+    )
+    last_message_at = Instant(
+        description="When the newest message was exchanged.", example="2026-04-28T12:00:01Z"
+    )
+    last_message_direction = Choice(
+        "inbound",
+        "outbound",
+        description="`inbound` if the contact sent the newest message.",
+        example="inbound",
+    )
+    last_message_preview = Value(
+        TEXT,
+        description="The newest message's text. Longer than 160 characters: the first 159 and `…`. "
+        "Removed: `[redacted]`. A picture without a text: `[media]`.",
+        example="Cancel my appointment please",
+    )
+    last_message_body_redacted_at = Instant(
+        allow_none=True, description="When the newest message's text was removed, or null."
+    )
+    message_count = Value(
+        COUNT, description="All messages, those whose text was removed included.", example=14
+    )
+    consent = fields.Nested(
+        ConversationConsentSchema,
+        allow_none=True,
+        metadata={"description": "null when nothing is on record for this number and contact."},
+    )
+
+
+class MessageSchema(AnswerSchema):
+    """A row of list_messages, and the answer of create_message."""
+
+    id = Uuid(example="bdd55998-e070-514e-bdff-f5f510db3346")
+    direction = Choice("inbound", "outbound", example="outbound")
+    phone_number_id = Uuid(
+        description="The id of your number.", example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
+    )
+    from_number = PhoneNumber(example="+15551112222")
+    to_number = PhoneNumber(example="+15554443333")
+    body = Value(
+        TEXT,
+        allow_none=True,
+        description="null when the text was removed, or there was none.",
+        example="Hi Jonas, this is Brightside Dental. Your crown has arrived; "
+        "when can you come in?",
+    )
+    media_urls = MediaUrls(description="Empty when they were removed.", example=[])
+    channel = Choice("sms", "mms", example="sms")
+    segment_count = Value(
+        COUNT, allow_none=True, description="null when the source did not say.", example=1
+    )
+    created_at = Instant(example="2026-03-02T09:00:00Z")
+    redacted_at = Instant(allow_none=True, description="When text and media were removed, or null.")
+
+
+class ConsentSchema(AnswerSchema):
+    """The answer of record_consent: what is now on record for a number and a contact."""
+
+    phone_number_id = Uuid(example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e")
+    phone_number = PhoneNumber(example="+15551112222")
+    contact_number = PhoneNumber(example="+15554443333")
+    opted_in = Flag(
+        description="Whether the latest opt-in is later than the latest opt-out.", example=True
+    )
+    opted_in_at = Instant(
+        allow_none=True, description="The latest opt-in, or null.", example="2026-04-01T09:00:00Z"
+    )
+    opted_out_at = Instant(allow_none=True, description="The latest opt-out, or null.")
+    updated_at = Instant(
+        description="When this record last changed.", example="2026-04-01T09:00:00.250000Z"
+    )
+
+
+class ListMetaSchema(AnswerSchema):
+    """What a page says of the whole list."""
+
+    total = Value(
+        COUNT,
+        description="How many match the filters over all pages; the cursor does not change it.",
+    )
+    limit = Value(COUNT, description="The page size that was asked for.")
+    offset = Value({"const": 0}, description="Always 0: a page is found by its cursor.")
+    next_cursor = Value(
+        CURSOR,
+        allow_none=True,
+        description="The `cursor` of the next page; null exactly when nothing follows.",
+    )
+
+
+def first_of(total: int, next_cursor: str) -> dict:
+    """Return the meta of a first page of one row."""
+    return {"total": total, "limit": 1, "offset": 0, "next_cursor": next_cursor}
+
+
+class HealthSchema(AnswerSchema):
+    """The answer of livez."""
+
+    status = Value({"const": "ok"})
+
+
+class ReadinessSchema(HealthSchema):
+    """The answer of readyz."""
+
+    schema_version = Value(TEXT, description="The newest migration that this version brings.")
+    last_sweep_at = Instant(
+        allow_none=True,
+        description="When `flask redact-messages` last ran for an organization that has a "
+        "retention window, or null.",
+    )
+    sweep_is_overdue = Flag(
+        description="Whether one of those has waited for it longer than 26 hours.", example=False
+    )
+
+
+class ErrorSchema(AnswerSchema):
+    """What went wrong."""
+
+    code = Value(TEXT, description="For programs.")
+    message = Value(TEXT, description="For people.")
+    request_id = Value(
+        REQUEST_ID,
+        description="Also the `X-Request-Id` header; the log has it too.",
+        example="01JTBQH2FZ8K1RXC0WJ4Z9P3VM",
+    )
+
+
+class ValidationErrorSchema(ErrorSchema):
+    """What went wrong, and where."""
+
+    details = fields.Dict(
+        keys=fields.String(),
+        values=Value(TEXT),
+        metadata={"description": "One sentence for each parameter or field that was refused."},
+    )
+
+
+class FailureSchema(AnswerSchema):
+    """The envelope of an error."""
+
+    success = Value({"const": False})
+    error = fields.Nested(ErrorSchema)
+
+
+class ValidationFailureSchema(FailureSchema):
+    """The envelope of a 422."""
+
+    error = fields.Nested(ValidationErrorSchema)
+
+
+class Answer(AnswerSchema):
+    """The envelope of everything else; `data` is the subclass's."""
+
+    success = Value({"const": True})
+
+
+class ListConversationsAnswerSchema(Answer):
+    """A page of conversations."""
+
+    data = fields.List(fields.Nested(ConversationSchema))
+    meta = fields.Nested(
+        ListMetaSchema, metadata={"examples": [first_of(8, "AAZQg_iKEkAnEdetddYtxX5LVBKnPPLh")]}
+    )
+
+
+class ListMessagesAnswerSchema(Answer):
+    """A page of messages."""
+
+    data = fields.List(fields.Nested(MessageSchema))
+    meta = fields.Nested(
+        ListMetaSchema, metadata={"examples": [first_of(14, "AAZMBs_LhAC91VmY4HBRTr3_9fUQ2zNG")]}
+    )
+
+
+class CreateMessageAnswerSchema(Answer):
+    """The message as it is stored."""
+
+    data = fields.Nested(MessageSchema)
+
+
+class RecordConsentAnswerSchema(Answer):
+    """The consent as it is stored."""
+
+    data = fields.Nested(ConsentSchema)
+
+
+class LivezAnswerSchema(Answer):
+    """The process answers."""
+
+    data = fields.Nested(HealthSchema)
+
+
+class ReadyzAnswerSchema(Answer):
+    """The database answers too."""
+
+    data = fields.Nested(ReadinessSchema)
