@@ -71,7 +71,8 @@ SELECT
                 FROM conversations
                 WHERE
                     organization_id = %(organization_id)s
-                    AND message_count > 0
+                    -- The same as message_count > 0, but the indexes alone can tell.
+                    AND last_message_at IS NOT NULL
                     AND (
                         %(phone_number_id)s::uuid IS NULL
                         OR phone_number_id = %(phone_number_id)s::uuid
