@@ -1,8 +1,9 @@
 """The WSGI entry: settings, request ids, the error envelope, the blueprint and the commands."""
 
 import logging
+from urllib.parse import quote
 
-from flask import Flask, request
+from flask import Flask, Request, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
@@ -20,8 +21,18 @@ RETRY_AFTER_SECONDS = "1"
 MAX_BODY_BYTES = 1024 * 1024
 
 
+class AsciiRequest(Request):
+    """Flask's, but raw bytes in a query count as if sent encoded: not all of them are UTF-8."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.query_string = quote(self.query_string, safe=bytes(range(128))).encode()
+
+
 class Conversations(Flask):
     """Flask, but OPTIONS answers in the envelope too."""
+
+    request_class = AsciiRequest
 
     def make_default_options_response(self):
         """Answer the methods of the route, in Allow and as data."""
