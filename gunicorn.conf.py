@@ -34,7 +34,9 @@ if options["METRICS"] and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 
 
 def on_starting(server) -> None:
-    """Find the database and refuse to serve over a schema that is behind."""
+    """Find the database; refuse to serve with the debugger on or over a schema that is behind."""
+    if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
+        sys.exit("FLASK_DEBUG is on: it would show everybody what only you may see. Unset it.")
     if options["DATABASE_URL"] is None:
         options["DATABASE_URL"] = os.environ["DATABASE_URL"] = embedded.acquire()
     try:

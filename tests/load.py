@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -21,38 +22,48 @@ class Outcome:
 
 @dataclass
 class Load:
-    """Clients with a connection each, asking one path after the other until told to stop."""
+    """Clients with a connection each, asking one path after the other until told to stop.
+
+    A patient client does what HTTP clients do: it asks again when nobody listens, or when the
+    server had closed a connection that it kept (RFC 9112 section 9.3.1).
+    """
 
     port: int
     key: str
     paths: tuple[str, ...] = ("/v1/conversations?limit=5",)
     clients: int = 4
-    keep_alive: bool = True
+    patient: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def _client(self) -> None:
-        connection = None
-        while not self._stop.is_set():
-            for path in self.paths:
-                connection = connection or http.client.HTTPConnection(
-                    "127.0.0.1", self.port, timeout=10
-                )
-                started_at = time.monotonic()
-                status, retry_after, closing = 0, None, True
-                with contextlib.suppress(OSError, http.client.HTTPException):
-                    connection.request("GET", path, headers={"Authorization": f"Bearer {self.key}"})
-                    response = connection.getresponse()
-                    response.read()
-                    status = response.status
-                    retry_after = response.headers["Retry-After"]
-                    closing = response.will_close
-                seconds = time.monotonic() - started_at
-                self.outcomes.append(Outcome(started_at, seconds, status, retry_after, path))
-                if closing or not self.keep_alive:
-                    connection.close()
-                    connection = None
-                time.sleep(0.005)
+        connection, served = None, 0
+        for path in itertools.cycle(self.paths):
+            if self._stop.is_set():
+                break
+            if connection is None:
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+                served = 0
+            started_at = time.monotonic()
+            outcome, closing = Outcome(started_at, 0, 0, None, path), True
+            try:
+                connection.request("GET", path, headers={"Authorization": f"Bearer {self.key}"})
+                response = connection.getresponse()
+                response.read()
+                outcome.status = response.status
+                outcome.retry_after = response.headers["Retry-After"]
+                closing = response.will_close
+                served += 1
+            except (OSError, http.client.HTTPException) as error:
+                if self.patient and (served or isinstance(error, ConnectionRefusedError)):
+                    outcome = None
+            if outcome:
+                outcome.seconds = time.monotonic() - started_at
+                self.outcomes.append(outcome)
+            if closing:
+                connection.close()
+                connection = None
+            time.sleep(0.005)
         if connection:
             connection.close()
 
