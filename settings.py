@@ -56,7 +56,7 @@ class Settings(Schema):
     PORT = Count(1, 65535, load_default=8000, help="where gunicorn listens")
     WEB_CONCURRENCY = Count(1, 64, load_default=2, help="worker processes")
     WEB_THREADS = Count(
-        1, 256, load_default=16, help="threads of each worker; well above the pool's size"
+        1, 256, load_default=32, help="threads of each worker; well above the pool's size"
     )
     DATABASE_POOL_SIZE = Count(1, 64, load_default=4, help="database connections of each worker")
     DATABASE_PREPARED_STATEMENTS = Switch(

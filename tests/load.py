@@ -24,8 +24,8 @@ class Outcome:
 class Load:
     """Clients with a connection each, asking one path after the other until told to stop.
 
-    A patient client does what HTTP clients do: it asks again when nobody listens, or when the
-    server had closed a connection that it kept (RFC 9112 section 9.3.1).
+    A patient client does what a router does with a GET: it asks again when nobody listens, or when
+    a connection ends before the first byte of an answer (RFC 9110 section 9.2.2).
     """
 
     port: int
@@ -37,13 +37,12 @@ class Load:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def _client(self) -> None:
-        connection, served = None, 0
+        connection = None
         for path in itertools.cycle(self.paths):
             if self._stop.is_set():
                 break
             if connection is None:
                 connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-                served = 0
             started_at = time.monotonic()
             outcome, closing = Outcome(started_at, 0, 0, None, path), True
             try:
@@ -53,9 +52,8 @@ class Load:
                 outcome.status = response.status
                 outcome.retry_after = response.headers["Retry-After"]
                 closing = response.will_close
-                served += 1
             except (OSError, http.client.HTTPException) as error:
-                if self.patient and (served or isinstance(error, ConnectionRefusedError)):
+                if self.patient and isinstance(error, ConnectionError):
                     outcome = None
             if outcome:
                 outcome.seconds = time.monotonic() - started_at
