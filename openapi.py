@@ -28,10 +28,14 @@ DESCRIPTION = """\
 The conversations between your phone numbers and your contacts: who wrote last, what, and whether \
 you may write back.
 
-Send your key with every request, `Authorization: Bearer am_live_…`. A key belongs to one \
-organization and has scopes. Every answer is `{"success": true, "data": …}` or \
-`{"success": false, "error": …}`, instants are in UTC, and a parameter or field that is not \
-known here is refused, not ignored. `HEAD` and `OPTIONS` work everywhere."""
+Send your key with every request: `Authorization: Bearer am_live_…`. A key belongs to one \
+organization and has scopes.
+
+Answers are JSON, `{"success": true, "data": …}` or `{"success": false, "error": …}`, and \
+instants are in UTC. A parameter or field that is not known here is refused, not ignored. \
+`HEAD` and `OPTIONS` work everywhere."""
+
+KEY_DESCRIPTION = "An API key, `am_live_…`. `flask demo` prints one for the demo inbox."
 
 PAGES = """
 
@@ -110,7 +114,6 @@ OPERATIONS = {
         },
         errors=(422,),
         query=ListConversationsSchema,
-        parameters=(IF_NONE_MATCH,),
         headers=("ETag", "Link"),
     ),
     "list_messages": Operation(
@@ -123,7 +126,7 @@ OPERATIONS = {
         },
         errors=(400, 404, 422),
         query=ListMessagesSchema,
-        parameters=(CONVERSATION, IF_NONE_MATCH),
+        parameters=(CONVERSATION,),
         headers=("ETag", "Link"),
     ),
     "create_message": Operation(
@@ -180,13 +183,12 @@ def build(app: Flask) -> dict:
         title=TITLE,
         version=VERSION,
         openapi_version="3.1.0",
-        info={"description": DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}},
+        info={"description": DESCRIPTION},
         plugins=[plugin],
-        servers=[{"url": "/"}],
     )
     plugin.converter.add_attribute_function(mend_property)
     spec.components.security_scheme(
-        "key", {"type": "http", "scheme": "bearer", "bearerFormat": "am_live_…"}
+        "api_key", {"type": "http", "scheme": "bearer", "description": KEY_DESCRIPTION}
     )
     for name, (description, schema) in HEADERS.items():
         spec.components.header(name, {"description": description, "schema": schema})
@@ -246,12 +248,12 @@ def add_operation(
     description = operation.description
     if scope:
         description += f"\n\nRequires the `{scope}` scope."
-        content["security"] = [{"key": [scope]}]
+        content["security"] = [{"api_key": [scope]}]
         errors += [401, 403, 500, 503]
     content["description"] = description
     content["parameters"] = list(operation.parameters)
     if operation.query:
-        content["parameters"].append({"in": "query", "schema": operation.query})
+        content["parameters"] += [{"in": "query", "schema": operation.query}, IF_NONE_MATCH]
     if operation.body:
         body = {"application/json": {"schema": operation.body}}
         content["requestBody"] = {"required": True, "content": body}

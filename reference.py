@@ -16,7 +16,6 @@ DIST = files("flask_swagger_ui") / "dist"
 MEDIA_TYPES = {
     "swagger-ui.css": "text/css",
     "swagger-ui-bundle.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
 }
 PAGE = (HERE / "docs.html").read_text()
 

@@ -23,7 +23,9 @@ class Value(Strict):
 
 
 class AnswerSchema(Schema):
-    """A part of an answer: all of its fields are always there."""
+    """A part of an answer: all of its fields are there, but for the `optional` ones."""
+
+    optional: tuple[str, ...] = ()
 
     class Meta:
         """A later version may say more."""
@@ -31,8 +33,8 @@ class AnswerSchema(Schema):
         unknown = EXCLUDE
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field) -> None:
-        """Make every field required."""
-        field_obj.required = True
+        """Make every other field required."""
+        field_obj.required = field_name not in self.optional
 
 
 class ConversationConsentSchema(AnswerSchema):
@@ -163,6 +165,8 @@ class HealthSchema(AnswerSchema):
 class ReadinessSchema(HealthSchema):
     """The answer of readyz."""
 
+    optional = ("replica_lag_bytes",)
+
     schema_version = Value(TEXT, description="The newest migration that this version brings.")
     last_sweep_at = Instant(
         allow_none=True,
@@ -171,6 +175,11 @@ class ReadinessSchema(HealthSchema):
     )
     sweep_is_overdue = Flag(
         description="Whether one of those has waited for it longer than 26 hours.", example=False
+    )
+    replica_lag_bytes = Value(
+        COUNT,
+        description="How much write-ahead log the replica has yet to apply; only where there is "
+        "a replica.",
     )
 
 
