@@ -71,7 +71,13 @@ def repair_conversation(organization_id: UUID, id: UUID) -> None:
             )
         )
         summary = rebuilt or {"id": id, "message_count": 0, **empty}
-        db.execute("repair_conversation", conn, organization_id=organization_id, **summary)
+        db.execute(
+            "repair_conversation",
+            conn,
+            organization_id=organization_id,
+            **summary,
+            **db.counting(conn),
+        )
 
 
 def differing_counts(organization_id: UUID, conn: psycopg.Connection | None = None) -> list[dict]:
@@ -90,7 +96,7 @@ def repair_counts(organization_id: UUID) -> None:
                 conn,
                 organization_id=organization_id,
                 phone_number_id=row["phone_number_id"],
-                slot=db.count_slot(conn),
+                **db.counting(conn),
                 opted_in_count=row["opted_in_count"] - row["stored_opted_in_count"],
                 other_count=row["other_count"] - row["stored_other_count"],
             )

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import select
 import threading
 import time
@@ -25,6 +26,7 @@ DOWN_SECONDS = 1.0
 STATEMENT_SECONDS = 2.0
 ANSWER_SECONDS = 2.5
 COUNT_SLOTS = 8
+MAX_STEP = 2**20
 
 TEMPORARY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
 
@@ -91,6 +93,18 @@ def configure(  # noqa: PLR0913
     )
 
 
+@contextlib.contextmanager
+def configured(url: str, **how) -> Iterator[None]:
+    """Use a database as `configure` says while the block lasts, then what was used before."""
+    before = dict(_config)
+    configure(url, **how)
+    try:
+        yield
+    finally:
+        close()
+        _config.update(before)
+
+
 def connect(url: str, *, prepare: bool = True, hurried: bool = False) -> Connection:
     """Open a connection of its own, outside the pool. Raises psycopg.OperationalError."""
     conn = Connection.connect(url, **_connect_options(prepare))
@@ -114,9 +128,11 @@ def _prepare_session(conn: Connection, hurried: bool) -> None:
     set_json_loads(orjson.loads, conn)
     conn.answer_seconds = ANSWER_SECONDS if hurried else None
     milliseconds = int(STATEMENT_SECONDS * 1000) if hurried else 0
-    # Custom plans: the optional filters of list_conversations are planned away, each time anew.
+    # Custom plans: the optional filters of list_conversations are planned away, each time anew. Not
+    # for commands, which read no lists: an import would plan the check of each foreign key anew.
+    plans = "force_custom_plan" if hurried else "auto"
     conn.execute(
-        "SET timezone = 'UTC'; SET plan_cache_mode = force_custom_plan;"
+        f"SET timezone = 'UTC'; SET plan_cache_mode = {plans};"
         f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
         "SET idle_in_transaction_session_timeout = 60000",
         prepare=False,
@@ -275,9 +291,13 @@ def fetch_page(name: str, /, **params) -> Page | None:
     return Page([dict(zip(columns, row, strict=False)) for row in filled], change_count, total)
 
 
-def count_slot(conn: Connection) -> int:
-    """The slot of conversation_counts that this connection writes to."""
-    return conn.info.backend_pid % COUNT_SLOTS
+def counting(conn: Connection) -> dict:
+    """Return how a statement on this connection writes to conversation_counts.
+
+    The slot is the connection's own. The step of change_count is random, so that changes made after
+    a backup was restored do not lead to a count, and so to a tag, that was seen before it.
+    """
+    return {"slot": conn.info.backend_pid % COUNT_SLOTS, "step": random.randint(1, MAX_STEP)}  # noqa: S311
 
 
 def take_usage() -> tuple[int, float]:

@@ -137,7 +137,7 @@ def _update_conversations(conn: psycopg.Connection, organization_id: UUID, new: 
         conn,
         organization_id=organization_id,
         messages=orjson.dumps(new).decode(),
-        slot=db.count_slot(conn),
+        **db.counting(conn),
     )
     events = [event for event in map(keyword_event, new) if event]
     if events:
@@ -171,7 +171,7 @@ def _record_consent(conn: psycopg.Connection, organization_id: UUID, events: lis
     for row in db.fetch_all("create_conversations", conn, **params):
         pair = row["phone_number_id"], row["contact_number"]
         latest[*pair, True], latest[*pair, False] = row["opted_in_at"], row["opted_out_at"]
-    consents = db.fetch_all("record_consent", conn, slot=db.count_slot(conn), **params)
+    consents = db.fetch_all("record_consent", conn, **params, **db.counting(conn))
     return consents, [_is_news(event, latest) for event in events]
 
 
@@ -222,5 +222,5 @@ def _redact_batch(conn: psycopg.Connection, organization_id: UUID, found: list, 
         organization_id=organization_id,
         ids=[row["id"] for row in found],
         redacted_at=at,
-        slot=db.count_slot(conn),
+        **db.counting(conn),
     )

@@ -18,4 +18,4 @@ COMMENT ON COLUMN conversation_counts.opted_in_count
 IS 'listed conversations whose contact is opted in';
 COMMENT ON COLUMN conversation_counts.other_count IS 'listed conversations of everybody else';
 COMMENT ON COLUMN conversation_counts.change_count
-IS 'only grows: one more for each change that can be seen';
+IS 'grows with each change that can be seen, by random steps';

@@ -67,7 +67,7 @@ counted AS (
             ),
             0
         ),
-        1
+        %(step)s
     FROM updated
     -- The statement's own update is invisible here: this is the row as it was.
     INNER JOIN conversations AS before

@@ -34,7 +34,7 @@ SELECT
     %(slot)s,
     0,
     0,
-    1
+    %(step)s
 FROM redacted
 INNER JOIN conversations
     ON

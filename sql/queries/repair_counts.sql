@@ -1,9 +1,14 @@
--- Adds what is missing to a number's counts, and one to its changes: a repair can be seen.
+-- Adds what is missing to a number's counts, and a step to its changes: a repair can be seen.
 INSERT INTO conversation_counts AS counts (
     organization_id, phone_number_id, slot, opted_in_count, other_count, change_count
 )
 VALUES (
-    %(organization_id)s, %(phone_number_id)s, %(slot)s, %(opted_in_count)s, %(other_count)s, 1
+    %(organization_id)s,
+    %(phone_number_id)s,
+    %(slot)s,
+    %(opted_in_count)s,
+    %(other_count)s,
+    %(step)s
 )
 ON CONFLICT (organization_id, phone_number_id, slot) DO UPDATE
     SET

@@ -104,7 +104,7 @@ SELECT
     -- A conversation that holds nothing but what came in just now was not listed before.
     count(*) FILTER (WHERE updated.opted_in AND updated.message_count = incoming.message_count),
     count(*) FILTER (WHERE NOT updated.opted_in AND updated.message_count = incoming.message_count),
-    1
+    %(step)s
 FROM updated
 INNER JOIN
     incoming
