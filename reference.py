@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import orjson
 from flask import Blueprint, Flask, Response, abort, current_app, redirect, request
+from flask.cli import with_appcontext
 
 HERE = Path(__file__).parent
 DIST = files("flask_swagger_ui") / "dist"
@@ -93,6 +94,7 @@ def answer_file(content: bytes, mimetype: str) -> Response:
 
 
 @click.command("openapi")
+@with_appcontext
 def print_openapi():
     """Print the OpenAPI document of this version, as openapi.json has it."""
     try:

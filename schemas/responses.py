@@ -167,7 +167,11 @@ class ReadinessSchema(HealthSchema):
 
     optional = ("replica_lag_bytes",)
 
-    schema_version = Value(TEXT, description="The newest migration that this version brings.")
+    schema_version = Value(
+        TEXT,
+        description="The newest migration that this version brings.",
+        example="0001_create_organizations",
+    )
     last_sweep_at = Instant(
         allow_none=True,
         description="When `flask redact-messages` last ran for an organization that has a "

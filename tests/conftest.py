@@ -45,6 +45,7 @@ os.environ["DATABASE_URL"] = DATABASE_URL = new_database(SERVER_URL)
 
 import app as service  # noqa: E402
 import db  # noqa: E402
+import demo  # noqa: E402
 import inbox  # noqa: E402
 import keys  # noqa: E402
 import migrations  # noqa: E402
@@ -190,6 +191,22 @@ def log_lines() -> Iterator[Callable[[], list[str]]]:
     telemetry.log.addHandler(handler)
     yield lambda: stream.getvalue().splitlines()
     telemetry.log.removeHandler(handler)
+
+
+@pytest.fixture(scope="session")
+def demo_key(app) -> str:
+    """A key to the demo inbox, which no test changes."""
+    demo.load()
+    return keys.create(demo.ORGANIZATION_ID, keys.SCOPES, "test")
+
+
+@pytest.fixture(scope="session")
+def demo_service(demo_key):
+    """gunicorn over the demo inbox."""
+    from servers import running_service
+
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1) as service:
+        yield service
 
 
 def contact(number: int) -> str:
