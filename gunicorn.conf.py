@@ -42,7 +42,6 @@ def on_starting(server) -> None:
     try:
         migrations.require_current(options["DATABASE_URL"], options["DATABASE_PREPARED_STATEMENTS"])
     except (migrations.SchemaBehind, migrations.LedgerMismatch) as error:
-        embedded.release()
         sys.exit(str(error))
     except db.Unavailable as error:
         server.log.warning("starting without the database, every answer will be 503: %s", error)
@@ -57,7 +56,6 @@ def child_exit(server, worker) -> None:
 
 
 def on_exit(server) -> None:
-    """Let go of the embedded server, and of what the metrics were kept in."""
-    embedded.release()
+    """Let go of what the metrics were kept in."""
     if options["METRICS"]:
         shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
