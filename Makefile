@@ -2,19 +2,26 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test soak bench lint clean
+.PHONY: run test soak bench lint clean tools
 
 run: .venv
 	@exec $(BIN)/flask quickstart
 
-test: .venv
-	@$(BIN)/python -m pytest -m "not soak"
+test: .venv tools
+	@$(BIN)/python -m pytest -rs -m "not soak"
 
 soak: .venv
 	@$(BIN)/python -m pytest -m soak
 
 lint: .venv
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint -q sql
+
+# A browser for /docs, curl and jq for the recipes. Their tests are skipped where these are missing.
+tools:
+	@which chromedriver curl jq >/dev/null 2>&1 || { which apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy \
+	--no-install-recommends chromium chromium-driver curl jq >/dev/null; } || \
+	echo "chromedriver, curl or jq is missing; install them to run all tests" >&2
 
 .venv: .venv/installed
 
