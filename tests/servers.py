@@ -217,6 +217,12 @@ def bin_folder() -> Path:
     return wheel.POSTGRES_VERSIONS.get(major, wheel.POSTGRES_VERSIONS[18])
 
 
+def pg_dump(url: str) -> str:
+    """Return a dump of a database, as `pg_dump` of its server's version makes it."""
+    done = subprocess.run([bin_folder() / "pg_dump", url], capture_output=True, check=True)
+    return done.stdout.decode()
+
+
 def _unprivileged_user(folder: Path) -> str | None:
     """Give the folder to the user that the wheel's servers run as: PostgreSQL refuses root."""
     if os.geteuid() != 0:
