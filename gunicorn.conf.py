@@ -26,6 +26,8 @@ graceful_timeout = 25
 preload_app = False
 # One log line per request comes from the application, which knows what must not be in it.
 accesslog = None
+# The application names a parameter of any length that it refuses; a proxy bounds what it lets in.
+limit_request_line = 0
 control_socket_disable = True
 
 # Where the workers leave their metrics; prometheus_client must know before it is imported.

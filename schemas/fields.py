@@ -18,7 +18,8 @@ INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3])(:[0-9]{2}:[0-9]{2})"
     r"(?:\.([0-9]{1,9}))?([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
-MEDIA_URL = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[^/?#\s\0][^\s\0]{0,2000}")
+# The characters of RFC 3986, in no particular order: what is stored is never fetched.
+MEDIA_URL = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[0-9A-Za-z\[][]!#-;=?-Z\[_a-z~]{0,2047}")
 SPACE_FOR_PLUS = re.compile(r" (?=[0-9]{2}:[0-9]{2}\Z)")
 
 
@@ -111,7 +112,7 @@ class Cursor(Strict):
     """A next_cursor of an earlier page, as (instant, UUID)."""
 
     complaint = "must be a next_cursor of an earlier answer"
-    json_schema = {"type": "string", "pattern": "^[0-9A-Za-z_-]{32}$"}
+    json_schema = {"type": "string", "pattern": "^(A[0-4A-Za-z]|_[0-9_yz-])[0-9A-Za-z_-]{30}$"}
 
     def read(self, value):
         """Return (datetime in UTC, UUID)."""
@@ -247,7 +248,7 @@ class MediaUrls(Strict):
     json_schema = {
         "type": "array",
         "maxItems": 10,
-        "items": {"type": "string", "format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"},
+        "items": {"type": "string", "pattern": f"^{MEDIA_URL.pattern}$"},
     }
 
     def read(self, value):

@@ -9,7 +9,7 @@ from schemas.fields import Choice, Flag, Instant, MediaUrls, PhoneNumber, Strict
 
 TEXT = {"type": "string"}
 COUNT = {"type": "integer", "minimum": 0}
-CONVERSATION_ID = {"type": "string", "pattern": "^[0-9A-Za-z_-]{22}$"}
+CONVERSATION_ID = {"type": "string", "pattern": "^[0-9A-Za-z_-]{21}[AQgw]$"}
 CURSOR = {"type": "string", "pattern": "^[0-9A-Za-z_-]{32}$"}
 REQUEST_ID = {"type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"}
 
