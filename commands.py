@@ -25,6 +25,7 @@ import importers
 import inbox
 import keys
 import migrations
+import status
 import twilio
 from schemas.fields import Uuid, format_instant
 
@@ -226,6 +227,13 @@ def check_conversations(repair: bool):
             left += not repair
     if left:
         sys.exit(1)
+
+
+@cli.command("status")
+def show_status():
+    """Say how the deployment is: schema, sizes, retention, connections."""
+    for name, value in status.describe(current_app.config["SETTINGS"]):
+        click.echo(f"{name:<16} {value}")
 
 
 @cli.command("demo")

@@ -1,0 +1,36 @@
+-- One row about the whole deployment, all organizations (each organization_id) together. Row counts
+-- are the planner's estimates: counting millions would take longer than anybody looks.
+SELECT
+    current_setting('server_version') AS server_version,
+    current_setting('max_connections')::integer AS max_connections,
+    (
+        SELECT count(*)
+        FROM pg_stat_activity
+        WHERE backend_type = 'client backend'
+    ) AS connections,
+    pg_database_size(current_database()) AS database_bytes,
+    (
+        SELECT count(*)
+        FROM organizations
+    ) AS organizations,
+    (
+        SELECT greatest(reltuples, 0)::bigint
+        FROM pg_class
+        WHERE oid = 'conversations'::regclass
+    ) AS conversations,
+    (
+        SELECT greatest(reltuples, 0)::bigint
+        FROM pg_class
+        WHERE oid = 'messages'::regclass
+    ) AS messages,
+    (
+        SELECT min(oldest.created_at)
+        FROM organizations
+        CROSS JOIN LATERAL (
+            SELECT min(messages.created_at) AS created_at
+            FROM messages
+            WHERE
+                messages.organization_id = organizations.id
+                AND (messages.body IS NOT NULL OR messages.media_urls <> '{}')
+        ) AS oldest
+    ) AS oldest_readable_at
