@@ -5,6 +5,8 @@ import sys
 from collections.abc import Mapping
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
 
 
 class Variable(fields.String):
@@ -13,6 +15,20 @@ class Variable(fields.String):
     def __init__(self, *, help: str, choices: tuple[str, ...] = (), **kwargs):
         one_of = validate.OneOf(choices, error="must be one of {choices}") if choices else None
         super().__init__(validate=one_of, metadata={"help": help}, **kwargs)
+
+
+class DatabaseUrl(fields.String):
+    """What libpq takes. It is tried here because libpq's own complaint shows the password."""
+
+    def __init__(self, *, help: str, **kwargs):
+        super().__init__(validate=self._parse, metadata={"help": help}, **kwargs)
+
+    @staticmethod
+    def _parse(text: str) -> None:
+        try:
+            conninfo_to_dict(text)
+        except ProgrammingError:
+            raise ValidationError("is not the URL of a PostgreSQL") from None
 
 
 class Count(fields.Integer):
@@ -44,12 +60,12 @@ class Settings(Schema):
 
         unknown = EXCLUDE
 
-    DATABASE_URL = Variable(
+    DATABASE_URL = DatabaseUrl(
         load_default=None,
         help="PostgreSQL to use, `postgres://…`, several hosts allowed. "
         "Unset on a developer's machine: an embedded server in `instance/`",
     )
-    DATABASE_REPLICA_URL = Variable(
+    DATABASE_REPLICA_URL = DatabaseUrl(
         load_default=None,
         help="where lists are read if a standby is there; several hosts, the primary last",
     )
