@@ -22,7 +22,7 @@ KEY_LABEL = "demo"
 
 
 def load() -> None:
-    """Load the demo inbox; whatever of it is there already stays as it is."""
+    """Load the demo inbox, once: what people did to it since then stays as it is."""
     db.fetch_one(
         "create_organization",
         organization_id=ORGANIZATION_ID,
@@ -35,10 +35,15 @@ def load() -> None:
     with db.connection() as conn:
         rows = conn.execute(MESSAGES).fetchall()
     messages = [_message(number, row) for number, row in enumerate(rows)]
-    inbox.create_messages(ORGANIZATION_ID, messages)
-    inbox.redact_expired(
-        ORGANIZATION_ID, inbox.readable_from(RETENTION_DAYS, SWEPT_AT), at=SWEPT_AT
+    if inbox.stored_messages(ORGANIZATION_ID, [messages[-1].row["id"]]):
+        return
+    # Those that are swept go first: the last message tells that all of this was done.
+    readable_from = inbox.readable_from(RETENTION_DAYS, SWEPT_AT)
+    inbox.create_messages(
+        ORGANIZATION_ID, [each for each in messages if each.row["created_at"] < readable_from]
     )
+    inbox.redact_expired(ORGANIZATION_ID, readable_from, at=SWEPT_AT)
+    inbox.create_messages(ORGANIZATION_ID, messages)
 
 
 def _message(number: int, row: dict) -> inbox.Message:
