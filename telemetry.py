@@ -12,8 +12,8 @@ from flask import Flask, Response, g, has_request_context, request
 import db
 from envelope import request_id
 
-# Long enough to be an id, and without the underscore that every key of ours has.
-FOREIGN_REQUEST_ID = re.compile(r"[0-9A-Za-z-]{20,100}")
+# Neither a key of ours nor, without a letter, a phone number.
+FOREIGN_REQUEST_ID = re.compile(r"(?!.*am_live_)(?=.*[A-Za-z])[0-9A-Za-z._-]{1,100}")
 BARE_VALUE = re.compile(r"[^\s\"=\x00-\x1f]+")
 
 log = logging.getLogger("conversations")

@@ -147,6 +147,10 @@ def test_any_text_is_a_position_or_a_422(inbox, text):
 
 @over_http
 @given(number=numbers, id=ids)
+@example(number=microseconds(FIRST), id=bytes(16))
+@example(number=microseconds(FIRST) - 1, id=bytes(16))
+@example(number=microseconds(LAST), id=b"\xff" * 16)
+@example(number=microseconds(LAST) + 1, id=bytes(16))
 def test_any_24_bytes_are_answered_from_their_position_or_refused(inbox, number, id):
     alice, rows = inbox
     response = alice.get(PATH, {"cursor": pack(number, id)})

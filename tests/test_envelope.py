@@ -147,13 +147,30 @@ def test_every_answer_has_a_request_id_of_its_own_which_the_log_knows(alice, log
 
 
 @pytest.mark.parametrize(
-    "incoming", ["01JTBQH2FZ8K1RXC0WJ4Z9P3VM", "6f1d2c3b-4a5e-4f60-8b7a-9c0d1e2f3a4b", "x\ty", "é"]
+    ("incoming", "is_logged"),
+    [
+        ("01JTBQH2FZ8K1RXC0WJ4Z9P3VM", True),
+        ("6f1d2c3b-4a5e-4f60-8b7a-9c0d1e2f3a4b", True),
+        ("req_42", True),
+        ("a.b-c", True),
+        ("15557654321", False),
+        ("+15557654321", False),
+        ("two words", False),
+        ("level=error", False),
+        ("x" * 101, False),
+        ("\u00e9", False),
+    ],
 )
-def test_an_incoming_request_id_is_never_taken_for_ours(client, incoming):
+def test_an_incoming_request_id_is_logged_but_never_taken_for_ours(
+    client, log_lines, incoming, is_logged
+):
     response = client.get(LIST, headers={"X-Request-Id": incoming})
     assert ULID_TEXT.fullmatch(response.headers["X-Request-Id"])
     assert response.headers["X-Request-Id"] != incoming
     assert response.json["error"]["request_id"] == response.headers["X-Request-Id"]
+    (line,) = log_lines()
+    assert (f"incoming_request_id={incoming} " in line) == is_logged
+    assert ("incoming_request_id" in line) == is_logged
 
 
 # Routes
