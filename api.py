@@ -72,18 +72,18 @@ def list_conversations():
     return list_answer(page, args["limit"], conversation_position)
 
 
-@v1.get("/conversations/<conversation_id>/messages")
+@v1.get("/conversations/<id>/messages")
 @requires("conversations:read")
-def list_messages(conversation_id: str):
+def list_messages(id: str):
     """Answer one page of a conversation's messages, oldest first."""
     try:
-        id = UUID(bytes=decode_base64url(conversation_id, 16))
+        conversation_id = UUID(bytes=decode_base64url(id, 16))
     except ValueError:
         raise ApiError(400) from None
     if client_is_current():
         return not_modified(g.key["change_count"])
     args = LIST_MESSAGES.check_query(request.args)
-    page = fetch_page("list_messages", {**args, "conversation_id": id})
+    page = fetch_page("list_messages", {**args, "conversation_id": conversation_id})
     if page is None:
         raise ApiError(404)
     return list_answer(page, args["limit"], message_position)

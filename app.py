@@ -21,18 +21,20 @@ RETRY_AFTER_SECONDS = "1"
 MAX_BODY_BYTES = 1024 * 1024
 
 
-class AsciiRequest(Request):
-    """Flask's, but raw bytes in a query count as if sent encoded: not all of them are UTF-8."""
+class StrictRequest(Request):
+    """Flask's, but a query may hold any bytes."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self.query_string = quote(self.query_string, safe=bytes(range(128))).encode()
+        if not self.query_string.isascii():
+            # Raw bytes count as if sent encoded: not all of them are UTF-8.
+            self.query_string = quote(self.query_string, safe=bytes(range(128))).encode()
 
 
 class Conversations(Flask):
     """Flask, but OPTIONS answers in the envelope too."""
 
-    request_class = AsciiRequest
+    request_class = StrictRequest
 
     def make_default_options_response(self):
         """Answer the methods of the route, in Allow and as data."""
@@ -57,6 +59,7 @@ def create_app() -> Flask:
         hurried=True,
         on_open=lambda: migrations.require_current(url, prepare),
     )
+    app.before_request(refuse_leading_slashes)
     # Responses pass through these from the last to the first: what is logged is what is sent.
     telemetry.init_app(app, config["LOG_FORMAT"])
     delivery.init_app(app)
@@ -75,6 +78,12 @@ def create_app() -> Flask:
     reference.init_app(app)
     commands.init_app(app)
     return app
+
+
+def refuse_leading_slashes() -> None:
+    """Answer 404 to a path that Werkzeug would shorten: one resource has one address."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise ApiError(404)
 
 
 def livez():

@@ -148,7 +148,7 @@ def add_operation(
         str(status): answer_response(*answer, operation.headers if status < 304 else ["ETag"])
         for status, answer in operation.answers.items()
     } | {str(status): error_name(status) for status in sorted(errors)}
-    path = re.sub(r"<\w+>", "{id}", rule.rule)
+    path = re.sub(r"<(\w+)>", r"{\1}", rule.rule)
     spec.path(path, operations={method.lower(): content})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import orjson
-from flask import Blueprint, Flask, Response, abort, current_app, redirect, request
+from flask import Flask, Response, abort, current_app, redirect, request
 from flask.cli import with_appcontext
 
 HERE = Path(__file__).parent
@@ -19,8 +19,6 @@ MEDIA_TYPES = {
     "swagger-ui-bundle.js": "text/javascript",
 }
 PAGE = (HERE / "docs.html").read_text()
-
-reference = Blueprint("reference", __name__)
 
 
 def hashes(tag: str) -> str:
@@ -46,23 +44,23 @@ POLICY = "; ".join(
 
 def init_app(app: Flask) -> None:
     """Serve the reference, and print its document with `flask openapi`."""
-    app.register_blueprint(reference)
+    app.add_url_rule("/", "show_start", show_start)
+    app.add_url_rule("/openapi.json", "show_openapi", show_openapi)
+    app.add_url_rule("/docs", "show_docs", show_docs)
+    app.add_url_rule("/docs/<name>", "show_docs_file", show_docs_file)
     app.cli.add_command(print_openapi)
 
 
-@reference.get("/", strict_slashes=False)
 def show_start():
     """Lead to the page."""
     return redirect("/docs")
 
 
-@reference.get("/openapi.json")
 def show_openapi():
     """Answer the committed document."""
     return answer_file((HERE / "openapi.json").read_bytes(), "application/json")
 
 
-@reference.get("/docs")
 def show_docs():
     """Answer the page."""
     response = answer_file(PAGE.encode(), "text/html")
@@ -70,7 +68,6 @@ def show_docs():
     return response
 
 
-@reference.get("/docs/<name>")
 def show_docs_file(name: str):
     """Answer one of Swagger UI's files."""
     if name not in MEDIA_TYPES:

@@ -414,7 +414,7 @@ def test_a_log_line_names_the_route_not_the_path(alice, log_lines):
     alice.get(f"{LIST}/{'A' * 22}/messages?limit=1")
     alice.get("/v1/nowhere")
     first, second = log_lines()
-    assert " route=/v1/conversations/<conversation_id>/messages " in first
+    assert " route=/v1/conversations/<id>/messages " in first
     assert " route=- " in second
 
 
