@@ -1,5 +1,6 @@
 """The blueprint `v1`: the key check, then the views, each of them load, query, answer."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -53,12 +54,19 @@ def check_key() -> None:
         g.key = db.fetch_one("get_api_key", key_hash=keys.hash_key(key), conditional=conditional)
     if g.key is None:
         raise ApiError(401, headers={"WWW-Authenticate": "Bearer"})
-    if g.key["is_stale"]:
-        db.execute("touch_api_key", organization_id=g.key["organization_id"], id=g.key["id"])
     scope = current_app.view_functions[request.endpoint].scope
     if scope not in g.key["scopes"]:
         challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
         raise ApiError(403, headers={"WWW-Authenticate": challenge})
+
+
+@v1.after_request
+def note_use(response: Response) -> Response:
+    """Keep the key's last_used_at, after the answer is known: a refusal costs no write."""
+    if response.status_code < 400 and g.get("key") and g.key["is_stale"]:
+        with contextlib.suppress(db.Unavailable):
+            db.execute("touch_api_key", organization_id=g.key["organization_id"], id=g.key["id"])
+    return response
 
 
 @v1.get("/conversations")

@@ -5,6 +5,8 @@ import shutil
 import sys
 import tempfile
 
+from gunicorn.http import message
+
 import db
 import embedded
 import migrations
@@ -26,8 +28,9 @@ graceful_timeout = 25
 preload_app = False
 # One log line per request comes from the application, which knows what must not be in it.
 accesslog = None
-# The application names a parameter of any length that it refuses; a proxy bounds what it lets in.
-limit_request_line = 0
+# Long enough that the application gets to name a parameter of 10,000 characters that it refuses;
+# gunicorn itself stops at 8190, or nowhere.
+limit_request_line = message.MAX_REQUEST_LINE = 65536
 control_socket_disable = True
 
 # Where the workers leave their metrics; prometheus_client must know before it is imported.
