@@ -126,11 +126,16 @@ def record_consent():
 
 
 def json_object() -> dict:
-    """Return the request's body. Raises ApiError 415 or 400; Werkzeug raises the 413."""
+    """Return the request's body. Raises ApiError 415, 413 or 400."""
     if request.mimetype != "application/json":
         raise ApiError(415)
+    raw = request.get_data(cache=False)
+    # Werkzeug refuses a length over the limit; of a chunked body it cuts off what is beyond.
+    is_cut = request.content_length is None and len(raw) == request.max_content_length
+    if is_cut and request.environ["wsgi.input"].read(1):
+        raise ApiError(413)
     try:
-        body = orjson.loads(request.get_data(cache=False))
+        body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         raise ApiError(400) from None
     if not isinstance(body, dict):

@@ -1,3 +1,4 @@
+import io
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -531,6 +532,24 @@ def test_refuses_a_body_over_one_mebibyte(alice):
     assert_error(post_raw(alice, fits + b" "), 413, "PAYLOAD_TOO_LARGE")
     assert_nothing_stored(alice)
     assert post_raw(alice, fits).status_code == 201
+
+
+def test_refuses_a_chunked_body_over_one_mebibyte(alice):
+    fits = orjson.dumps(inbound(alice)).ljust(1024 * 1024)
+
+    def send(body):
+        return alice.client.post(
+            "/v1/messages",
+            input_stream=io.BytesIO(body),
+            content_type="application/json",
+            headers={**alice.auth, "Transfer-Encoding": "chunked"},
+            # As gunicorn hands over a body whose end only it knows.
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+
+    assert_error(send(fits + b" "), 413, "PAYLOAD_TOO_LARGE")
+    assert_nothing_stored(alice)
+    assert send(fits).status_code == 201
 
 
 def test_the_type_is_checked_before_the_size_and_that_before_the_content(alice):
