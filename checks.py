@@ -8,6 +8,15 @@ import psycopg
 import db
 from schemas.fields import encode_base64url
 
+NO_MESSAGES = {
+    "message_count": 0,
+    "last_message_at": None,
+    "last_message_id": None,
+    "last_message_direction": None,
+    "last_message_preview": None,
+    "last_message_body_redacted_at": None,
+}
+
 
 def _stream(conn: psycopg.Connection, name: str, organization_id: UUID) -> Iterator[dict]:
     with conn.cursor(name) as cursor:
@@ -61,16 +70,7 @@ def repair_conversation(organization_id: UUID, id: UUID) -> None:
         rebuilt = db.fetch_one(
             "rebuild_conversations", conn, organization_id=organization_id, ids=[id]
         )
-        empty = dict.fromkeys(
-            (
-                "last_message_at",
-                "last_message_id",
-                "last_message_direction",
-                "last_message_preview",
-                "last_message_body_redacted_at",
-            )
-        )
-        summary = rebuilt or {"id": id, "message_count": 0, **empty}
+        summary = {"id": id, **NO_MESSAGES, **(rebuilt or {})}
         db.execute(
             "repair_conversation",
             conn,
