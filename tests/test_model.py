@@ -385,4 +385,4 @@ def test_the_service_and_the_model_agree():
 
 @pytest.mark.soak
 def test_the_service_and_the_model_agree_on_long_lives():
-    play(max_examples=500, stateful_step_count=80)
+    play(max_examples=300, stateful_step_count=60)
