@@ -6,9 +6,7 @@ Results go to standard output, one value a line; talk and errors to standard err
 import functools
 import os
 import re
-import signal
 import socket
-import subprocess
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -21,6 +19,7 @@ import checks
 import cli
 import db
 import demo
+import embedded
 import importers
 import inbox
 import keys
@@ -246,25 +245,21 @@ def load_demo():
 @cli.command("quickstart", schema_is_needed=False)
 def quickstart():
     """Migrate, load the demo, print a curl line that works, and serve with gunicorn."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     port = current_app.config["SETTINGS"]["PORT"]
-    with _listen(port) as listener:
-        with db.connection() as conn:
-            migrations.migrate(conn)
-        demo.load()
-        key = demo.mint_key()
-        fd = listener.fileno()
-        arguments = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{fd}"]
-        gunicorn = subprocess.Popen(arguments, pass_fds=[fd])
-    try:
-        # The port is open: a request that comes before the workers do waits for them.
-        click.echo(
-            f"curl -H 'Authorization: Bearer {key}' http://localhost:{port}/v1/conversations"
-        )
-        sys.exit(gunicorn.wait())
-    except KeyboardInterrupt:
-        gunicorn.terminate()
-        gunicorn.wait()
+    listener = _listen(port)
+    with db.connection() as conn:
+        migrations.migrate(conn)
+    demo.load()
+    # The port is open: a request that comes before the workers do waits for them.
+    key = demo.mint_key()
+    click.echo(f"curl -H 'Authorization: Bearer {key}' http://localhost:{port}/v1/conversations")
+    sys.stdout.flush()
+    db.close()
+    # gunicorn becomes this very process: no parent can die and leave it behind.
+    os.set_inheritable(listener.fileno(), True)
+    embedded.hand_over()
+    bind = f"fd://{listener.fileno()}"
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--bind", bind])
 
 
 def _listen(port: int) -> socket.socket:

@@ -61,14 +61,20 @@ def _import_server():
     return get_server
 
 
+def hand_over() -> None:
+    """Put off signals until the program that takes over this process has acquired the server."""
+    if _users_file:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+
+
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """Put off signals: who stops halfway does not know that there is a server to stop."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
 
 
 @contextlib.contextmanager
