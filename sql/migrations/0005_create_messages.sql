@@ -24,6 +24,11 @@ CREATE TABLE messages (
     )
 );
 
+-- Not into pg_statistic, where samples would outlive redaction; no query compares these columns.
+ALTER TABLE messages
+ALTER COLUMN body SET STATISTICS 0,
+ALTER COLUMN media_urls SET STATISTICS 0;
+
 -- list_messages and rebuild_conversations.
 CREATE INDEX messages_of_conversation
 ON messages (organization_id, conversation_id, created_at, id);
