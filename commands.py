@@ -250,16 +250,15 @@ def quickstart():
     with db.connection() as conn:
         migrations.migrate(conn)
     demo.load()
-    # The port is open: a request that comes before the workers do waits for them.
     key = demo.mint_key()
-    click.echo(f"curl -H 'Authorization: Bearer {key}' http://localhost:{port}/v1/conversations")
-    sys.stdout.flush()
     db.close()
-    # gunicorn becomes this very process: no parent can die and leave it behind.
-    os.set_inheritable(listener.fileno(), True)
     embedded.hand_over()
-    bind = f"fd://{listener.fileno()}"
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--bind", bind])
+    # The port is open: a request that comes before the workers do waits for them.
+    click.echo(f"curl -H 'Authorization: Bearer {key}' http://localhost:{port}/v1/conversations")
+    # gunicorn becomes this very process: no parent can die and leave it behind.
+    fd = listener.detach()
+    os.set_inheritable(fd, True)
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "--bind", f"fd://{fd}"])
 
 
 def _listen(port: int) -> socket.socket:

@@ -62,19 +62,24 @@ def _import_server():
 
 
 def hand_over() -> None:
-    """Put off signals until the program that takes over this process has acquired the server."""
+    """Put off signals, if there is a server to stop, until the program that follows can do so."""
     if _users_file:
         signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+
+
+def take_over() -> None:
+    """Take the signals that were put off, now that they have handlers."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
 
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """Put off signals: who stops halfway does not know that there is a server to stop."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

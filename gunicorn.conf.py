@@ -52,6 +52,11 @@ def on_starting(server) -> None:
         server.log.warning("starting without the database, every answer will be 503: %s", error)
 
 
+def when_ready(server) -> None:
+    """Take the signals that flask quickstart put off."""
+    embedded.take_over()
+
+
 def child_exit(server, worker) -> None:
     """Take a worker that ended out of the metrics."""
     if options["METRICS"]:
