@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 import db
 import inbox
 import keys
+import pool
 from envelope import ApiError, success
 from schemas import (
     CreateMessageSchema,
@@ -64,7 +65,7 @@ def check_key() -> None:
 def note_use(response: Response) -> Response:
     """Keep the key's last_used_at, after the answer is known: a refusal costs no write."""
     if response.status_code < 400 and g.get("key") and g.key["is_stale"]:
-        with contextlib.suppress(db.Unavailable):
+        with contextlib.suppress(pool.Unavailable):
             db.execute("touch_api_key", organization_id=g.key["organization_id"], id=g.key["id"])
     return response
 

@@ -12,6 +12,7 @@ import commands
 import db
 import delivery
 import migrations
+import pool
 import reference
 import settings
 import telemetry
@@ -51,7 +52,7 @@ def create_app() -> Flask:
     app.config["SETTINGS"] = config = settings.load()
     app.url_map.merge_slashes = False
     url, prepare = config["DATABASE_URL"], config["DATABASE_PREPARED_STATEMENTS"]
-    db.configure(
+    pool.configure(
         url,
         replica_url=config["DATABASE_REPLICA_URL"],
         pool_size=config["DATABASE_POOL_SIZE"],
@@ -72,7 +73,7 @@ def create_app() -> Flask:
     app.add_url_rule("/readyz", "readyz", readyz)
     app.register_error_handler(ApiError, answer_api_error)
     app.register_error_handler(ValidationError, answer_validation_error)
-    app.register_error_handler(db.Unavailable, answer_unavailable)
+    app.register_error_handler(pool.Unavailable, answer_unavailable)
     app.register_error_handler(HTTPException, answer_http_exception)
     app.register_error_handler(Exception, answer_bug)
     reference.init_app(app)
@@ -95,8 +96,8 @@ def readyz():
     """Answer whether the database answers and its schema is current."""
     health = db.fetch_one("get_health")
     position = health.pop("wal_position")
-    if db.has_replica():
-        health["replica_lag_bytes"] = db.replica_lag(position)
+    if pool.has_replica():
+        health["replica_lag_bytes"] = pool.replica_lag(position)
     return success({"status": "ok", "schema_version": migrations.version(), **health})
 
 
@@ -110,7 +111,7 @@ def answer_validation_error(error: ValidationError):
     return failure(422, error.messages)
 
 
-def answer_unavailable(error: db.Unavailable):
+def answer_unavailable(error: pool.Unavailable):
     """Answer 503: only time can mend it. The log says what it was."""
     logging.getLogger("conversations").warning("unavailable: %s", error)
     return failure(503, headers={"Retry-After": RETRY_AFTER_SECONDS})

@@ -6,6 +6,7 @@ from uuid import UUID
 import psycopg
 
 import db
+import pool
 from schemas.fields import encode_base64url
 
 NO_MESSAGES = {
@@ -45,7 +46,7 @@ def _merge(
 
 def differing_conversations(organization_id: UUID) -> list[tuple[UUID, list[str]]]:
     """Return the ids of conversations whose summary is wrong, each with the columns that are."""
-    with db.transaction() as conn:
+    with pool.transaction() as conn:
         # One snapshot for both streams, so that live traffic is no difference.
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         stored = _stream(conn, "list_summaries", organization_id)
@@ -65,7 +66,7 @@ def _differences(is_: dict | None, must: dict | None) -> list[str]:
 
 def repair_conversation(organization_id: UUID, id: UUID) -> None:
     """Rebuild one summary under its lock."""
-    with db.transaction() as conn:
+    with pool.transaction() as conn:
         db.execute("lock_conversations", conn, organization_id=organization_id, ids=[id])
         rebuilt = db.fetch_one(
             "rebuild_conversations", conn, organization_id=organization_id, ids=[id]
@@ -87,7 +88,7 @@ def differing_counts(organization_id: UUID, conn: psycopg.Connection | None = No
 
 def repair_counts(organization_id: UUID) -> None:
     """Add to each wrong count what it lacks, while nobody else counts."""
-    with db.transaction() as conn:
+    with pool.transaction() as conn:
         # Writers count last: who waits here has committed nothing, who is past it everything.
         conn.execute("LOCK TABLE conversation_counts IN EXCLUSIVE MODE")
         for row in differing_counts(organization_id, conn):

@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 import db
 import embedded
 import migrations
+import pool
 from schemas.fields import PhoneNumber, Strict, Uuid
 
 LIFETIME = re.compile(r"([1-9][0-9]{0,5})([smhd])")
@@ -33,9 +34,9 @@ def command(name: str, schema_is_needed: bool = True):
             prepare = settings["DATABASE_PREPARED_STATEMENTS"]
             try:
                 _check_database(url, prepare, schema_is_needed)
-                with db.configured(url, prepare=prepare):
+                with pool.configured(url, prepare=prepare):
                     function(**kwargs)
-            except (db.Unavailable, migrations.LedgerMismatch, psycopg.Error) as error:
+            except (pool.Unavailable, migrations.LedgerMismatch, psycopg.Error) as error:
                 raise click.ClickException(str(error).partition("\n")[0]) from error
 
         return COMMANDS.command(name)(run)

@@ -24,6 +24,7 @@ import importers
 import inbox
 import keys
 import migrations
+import pool
 import status
 import twilio
 from schemas.fields import Uuid, format_instant
@@ -44,7 +45,7 @@ def init_app(app: Flask) -> None:
 @cli.command("migrate", schema_is_needed=False)
 def migrate():
     """Bring the database's schema up to date."""
-    with db.connection() as conn:
+    with pool.connection() as conn:
         applied = migrations.migrate(conn)
     for name in applied or ["already up to date"]:
         click.echo(name)
@@ -247,11 +248,11 @@ def quickstart():
     """Migrate, load the demo, print a curl line that works, and serve with gunicorn."""
     port = current_app.config["SETTINGS"]["PORT"]
     listener = _listen(port)
-    with db.connection() as conn:
+    with pool.connection() as conn:
         migrations.migrate(conn)
     demo.load()
     key = demo.mint_key()
-    db.close()
+    pool.close()
     embedded.hand_over()
     # The port is open: a request that comes before the workers do waits for them.
     click.echo(f"curl -H 'Authorization: Bearer {key}' http://localhost:{port}/v1/conversations")

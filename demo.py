@@ -7,6 +7,7 @@ from pathlib import Path
 import db
 import inbox
 import keys
+import pool
 
 MESSAGES = (Path(__file__).parent / "sql" / "demo.sql").read_text()
 NAMESPACE = uuid.UUID("9a4f6b1e-2f55-4a8e-8d3c-7a1f0e5b3c03")
@@ -32,7 +33,7 @@ def load() -> None:
     )
     for number, id in NUMBERS.items():
         db.fetch_one("create_phone_number", organization_id=ORGANIZATION_ID, id=id, number=number)
-    with db.connection() as conn:
+    with pool.connection() as conn:
         rows = conn.execute(MESSAGES).fetchall()
     messages = [_message(number, row) for number, row in enumerate(rows)]
     if inbox.stored_messages(ORGANIZATION_ID, [messages[-1].row["id"]]):

@@ -7,9 +7,9 @@ import tempfile
 
 from gunicorn.http import message
 
-import db
 import embedded
 import migrations
+import pool
 import settings
 
 options = settings.load()
@@ -48,7 +48,7 @@ def on_starting(server) -> None:
         migrations.require_current(options["DATABASE_URL"], options["DATABASE_PREPARED_STATEMENTS"])
     except (migrations.SchemaBehind, migrations.LedgerMismatch) as error:
         sys.exit(str(error))
-    except db.Unavailable as error:
+    except pool.Unavailable as error:
         server.log.warning("starting without the database, every answer will be 503: %s", error)
 
 

@@ -16,6 +16,7 @@ from marshmallow import ValidationError
 from ulid import ULID
 
 import db
+import pool
 
 OPT_OUT_KEYWORDS = frozenset(
     ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT")
@@ -104,7 +105,7 @@ def keyword_event(message: dict) -> dict | None:
 def create_messages(organization_id: UUID, messages: list[Message]) -> list[Verdict]:
     """Store the messages that are not there yet and return what became of each, in order."""
     rows = {message.row["id"]: message.row for message in reversed(messages)}
-    with db.transaction() as conn:
+    with pool.transaction() as conn:
         created = db.fetch_all(
             "create_messages",
             conn,
@@ -161,7 +162,7 @@ def record_consent(organization_id: UUID, events: list[dict]) -> tuple[list[dict
     Returns what is then on record, a row for each pair of number and contact, and for each event
     whether it was news: later than what was on record of its kind.
     """
-    with db.transaction() as conn:
+    with pool.transaction() as conn:
         return _record_consent(conn, organization_id, events)
 
 
@@ -203,7 +204,7 @@ def _redact(find: str, organization_id: UUID, at: datetime | None, **which) -> i
     """Redact what `find` finds in batches, so that no lock is held for long."""
     total = 0
     while True:
-        with db.transaction() as conn:
+        with pool.transaction() as conn:
             found = db.fetch_all(
                 find, conn, organization_id=organization_id, limit=REDACTION_BATCH, **which
             )

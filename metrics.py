@@ -8,6 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 import db
+import pool
 
 REQUESTS = Counter("http_requests", "Requests by route and status", ["method", "route", "status"])
 LATENCY = Histogram(
@@ -30,7 +31,7 @@ def _observe(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "-"
     REQUESTS.labels(request.method, route, response.status_code).inc()
     LATENCY.labels(route).observe(time.perf_counter() - g.started_at)
-    in_use, waiting = db.pool_load()
+    in_use, waiting = pool.load()
     POOL_IN_USE.set(in_use)
     POOL_WAITING.set(waiting)
     return response

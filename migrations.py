@@ -5,13 +5,13 @@ from pathlib import Path
 
 import psycopg
 
-import db
+import pool
 
 FOLDER = Path(__file__).parent / "sql" / "migrations"
 LOCK_KEY = 0x636F6E76  # "conv"
 
 
-class SchemaBehind(db.Unavailable):
+class SchemaBehind(pool.Unavailable):
     """The database lacks migrations that this version needs."""
 
 
@@ -78,10 +78,10 @@ def version() -> str:
 def require_current(url: str, prepare: bool = True) -> None:
     """Raise SchemaBehind, naming the command, unless the database has every migration."""
     try:
-        with db.connect(url, prepare=prepare, hurried=True) as conn:
+        with pool.connect(url, prepare=prepare, hurried=True) as conn:
             todo = pending(conn)
     except psycopg.OperationalError as error:
-        raise db.Unavailable(str(error).partition("\n")[0]) from error
+        raise pool.Unavailable(str(error).partition("\n")[0]) from error
     if todo:
         names = ", ".join(path.stem for path in todo)
         raise SchemaBehind(f"the schema is behind ({names} not applied): run flask migrate")

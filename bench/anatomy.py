@@ -14,6 +14,7 @@ from werkzeug.test import EnvironBuilder
 
 import db
 import keys
+import pool
 from schemas.base import RequestSchema
 
 REST = "Flask, Werkzeug and the view"
@@ -27,7 +28,7 @@ STEPS = [
     ("pool: lend and take back", psycopg_pool.ConnectionPool, "getconn"),
     ("pool: lend and take back", psycopg_pool.ConnectionPool, "putconn"),
     ("psycopg: send", psycopg.Connection, "execute"),
-    ("PostgreSQL: wait for it", db.Connection, "wait"),
+    ("PostgreSQL: wait for it", pool.Connection, "wait"),
     ("psycopg: decode the rows", psycopg.Cursor, "fetchall"),
     ("psycopg: decode the rows", psycopg.Cursor, "fetchone"),
     ("rows to dicts", db, "fetch_page"),
@@ -85,7 +86,7 @@ def of_one_request(url: str, path: str, headers: dict, count: int = 1000) -> dic
     finally:
         for owner, name, original in originals:
             setattr(owner, name, original)
-        db.close()
+        pool.close()
     steps = dict.fromkeys([REST, *(label for label, _, _ in STEPS)])
     samples = samples[WARM_UP:]
     return {step: quantiles((s.get(step, 0.0) for s in samples), n=10)[0] * 1e6 for step in steps}

@@ -15,6 +15,7 @@ import checks
 import db
 import keys
 import migrations
+import pool
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -53,14 +54,14 @@ def new_database(server_url: str, name: str) -> str:
         conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         conn.execute(f"CREATE DATABASE {name}")
     url = psycopg.conninfo.make_conninfo(server_url, dbname=name)
-    with db.connect(url) as conn:
+    with pool.connect(url) as conn:
         migrations.migrate(conn)
     return url
 
 
 def use(url: str) -> None:
     """Point the product's own helpers at a database."""
-    db.configure(url)
+    pool.configure(url)
 
 
 def new_organization(numbers: list[str]) -> str:
@@ -98,7 +99,7 @@ def inbox(server_url: str, conversations: int, say=print) -> Inbox:
 
 def _is_current(url: str, conversations: int) -> bool:
     try:
-        with db.connect(url) as conn:
+        with pool.connect(url) as conn:
             if migrations.pending(conn):
                 return False
             row = conn.execute("SELECT sum(opted_in_count + other_count) FROM conversation_counts")

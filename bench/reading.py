@@ -8,8 +8,8 @@ from statistics import median
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-import db
 import keys
+import pool
 from bench import limits, load, servers
 from bench.database import ORGANIZATION_ID, Inbox
 from bench.load import Requests
@@ -47,7 +47,7 @@ class Measured(NamedTuple):
 def rows(server: Server, inbox: Inbox) -> list[Row]:
     """Return the requests to the service itself, a row for each kind."""
     headers = {"Authorization": f"Bearer {inbox.key}"}
-    with db.connect(inbox.url) as conn:
+    with pool.connect(inbox.url) as conn:
 
         def sample(where: str, order: str, limit: int) -> list[dict]:
             query = f"SELECT * FROM conversations WHERE {where} ORDER BY {order} LIMIT {limit}"
@@ -113,7 +113,7 @@ def _position(conversation: dict) -> str:
 
 
 def _middle(inbox: Inbox, conversation: dict) -> str:
-    with db.connection() as conn:
+    with pool.connection() as conn:
         row = conn.execute(
             "SELECT created_at, id FROM messages"
             " WHERE organization_id = %s AND conversation_id = %s"

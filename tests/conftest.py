@@ -48,9 +48,10 @@ import demo  # noqa: E402
 import inbox  # noqa: E402
 import keys  # noqa: E402
 import migrations  # noqa: E402
+import pool  # noqa: E402
 import telemetry  # noqa: E402
 
-with db.connect(DATABASE_URL) as connection:
+with pool.connect(DATABASE_URL) as connection:
     migrations.migrate(connection)
 
 
@@ -145,22 +146,22 @@ def new_organization(client, number: str = "+15551112222", **fields) -> Organiza
 @contextlib.contextmanager
 def using_database(url: str) -> Iterator[None]:
     """Let this process work in another database, built like the tests' own, for a while."""
-    with db.connect(url) as conn:
+    with pool.connect(url) as conn:
         migrations.migrate(conn)
-    configured = dict(db._config)
+    configured = dict(pool._config)
     try:
-        db.configure(url)
+        pool.configure(url)
         yield
     finally:
-        db.close()
-        db._config.update(configured)
+        pool.close()
+        pool._config.update(configured)
 
 
 @pytest.fixture(scope="session")
 def app():
     """The application, over the test database."""
     yield service.app
-    db.close()
+    pool.close()
 
 
 @pytest.fixture

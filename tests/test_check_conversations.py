@@ -7,7 +7,7 @@ from conftest import SERVER_URL, contact, new_database, new_organization, using_
 
 import app as service
 import checks
-import db
+import pool
 from schemas.fields import encode_base64url
 
 NOON = datetime(2026, 4, 28, 12, tzinfo=UTC)
@@ -36,7 +36,7 @@ def inbox_of_two(own_database, client):
 
 def damage(organization, change: str, number: int = 1) -> str:
     """Change a conversation behind everybody's back and return its id as the API shows it."""
-    with db.connection() as conn:
+    with pool.connection() as conn:
         row = conn.execute(
             f"UPDATE conversations SET {change}"
             " WHERE organization_id = %s AND contact_number = %s RETURNING id",
@@ -112,7 +112,7 @@ def test_a_summary_of_messages_that_are_gone_is_named_and_repaired(inbox_of_two)
 )
 def test_counts_that_are_wrong_are_named_and_repaired(inbox_of_two, change):
     right = shown(inbox_of_two)
-    with db.connection() as conn:
+    with pool.connection() as conn:
         conn.execute(f"{change} WHERE organization_id = %s", [inbox_of_two.id])
     (line,) = flask("check-conversations", ends_with=1).stdout.splitlines()
     number = f"phone number {inbox_of_two.phone_number_id}"
@@ -147,7 +147,7 @@ def test_writers_at_work_are_no_difference_and_outlive_a_repair(inbox_of_two):
             failures.append(error)
 
     writer = threading.Thread(target=receive)
-    with db.configured(service.app.config["SETTINGS"]["DATABASE_URL"], pool_size=3):
+    with pool.configured(service.app.config["SETTINGS"]["DATABASE_URL"], pool_size=3):
         writer.start()
         try:
             for _ in range(10):

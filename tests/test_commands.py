@@ -9,6 +9,7 @@ from conftest import contact, new_organization
 
 import db
 import keys
+import pool
 
 NOBODY = uuid.UUID(int=0)
 EVERY_COMMAND = (
@@ -62,9 +63,9 @@ def test_from_nothing_to_a_message_by_commands_alone(client):
 
 def test_the_service_goes_on_as_configured_after_a_command_in_its_process(alice):
     alice.conversations()
-    before = dict(db._config)
+    before = dict(pool._config)
     flask("create-organization", "Brightside")
-    assert db._config == before
+    assert pool._config == before
     assert alice.conversations() == []
 
 
@@ -211,7 +212,7 @@ def test_a_key_that_is_revoked_again_keeps_its_instant(alice):
 
 
 def test_a_prefix_that_fits_two_keys_is_refused_and_revokes_neither(alice, bob):
-    with db.connection() as conn:
+    with pool.connection() as conn:
         conn.execute(
             "UPDATE api_keys SET prefix = %s WHERE organization_id = ANY(%s)",
             [prefix := f"am_live_{uuid.uuid4().hex[:4]}!", [alice.id, bob.id]],

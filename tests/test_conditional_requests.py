@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import contact, new_organization
 
-import db
 import inbox
 import keys
+import pool
 
 LIST = "/v1/conversations"
 AT = "2026-04-28T12:00:01+00:00"
@@ -89,14 +89,14 @@ def test_a_restored_backup_does_not_bring_an_old_tag_back(alice):
     """The counts are put back, as a restore does; another change must lead to another tag."""
     columns = "slot, opted_in_count, other_count, change_count"
     alice.receive(contact(1), AT)
-    with db.connection() as conn:
+    with pool.connection() as conn:
         backup = conn.execute(
             f"SELECT {columns} FROM conversation_counts WHERE organization_id = %s",
             [alice.id],
         ).fetchall()
     alice.receive(contact(2), AT)
     tag = alice.get(LIST).headers["ETag"]
-    with db.transaction() as conn:
+    with pool.transaction() as conn:
         conn.execute("DELETE FROM conversation_counts WHERE organization_id = %s", [alice.id])
         for row in backup:
             conn.execute(

@@ -10,8 +10,8 @@ from conftest import contact, new_organization, using_database
 from servers import running_postgres, running_service, wait_until
 
 import checks
-import db
 import migrations
+import pool
 
 THREADS = 4
 CONTACTS = 12
@@ -25,7 +25,7 @@ def postgres():
 
 @pytest.fixture(scope="module")
 def service(postgres):
-    with db.connect(postgres.url) as conn:
+    with pool.connect(postgres.url) as conn:
         migrations.migrate(conn)
     with running_service(postgres.url, WEB_CONCURRENCY=2) as service:
         yield service

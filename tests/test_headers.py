@@ -5,7 +5,7 @@ import gzip
 import pytest
 from conftest import contact, new_organization
 
-import db
+import pool
 
 LIST = "/v1/conversations"
 AT = "2026-04-28T12:00:01+00:00"
@@ -79,7 +79,7 @@ def test_headers_of(name, alice):
 
 
 def test_503_carries_retry_after_in_whole_seconds(client, alice):
-    with db.transaction() as conn:
+    with pool.transaction() as conn:
         conn.execute("LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
         response = alice.get(LIST)
     assert response.status_code == 503

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-import db
 import importers
+import pool
 from schemas.create_message import CreateMessageSchema, ImportMessageSchema
 
 AT = "2026-04-28T12:00:01Z"
@@ -337,13 +337,13 @@ def test_an_import_that_breaks_off_keeps_its_batches_and_can_be_repeated(
     def store(given: list[dict]) -> list:
         batches.append(given)
         if len(batches) == 3:
-            raise db.Unavailable("away")
+            raise pool.Unavailable("away")
         return importers.store_messages(alice.id, numbers, given)
 
     export = importers.read_messages(io.BytesIO(content))
     tallies = importers.import_rows(export, store, io.BytesIO(), print)
     assert [tally.total() for tally in itertools.islice(tallies, 2)] == [2, 4]
-    with pytest.raises(db.Unavailable):
+    with pytest.raises(pool.Unavailable):
         next(tallies)
     assert imports(content).stdout in (tally(imported=3, there=4), tally(imported=2, there=5))
 

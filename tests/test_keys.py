@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import db
 import keys
+import pool
 
 LIST = "/v1/conversations"
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -32,13 +33,13 @@ def status_of(organization, key: str) -> int:
 
 def change_key(organization, change: str) -> None:
     """Change the stored key as time or an operator would."""
-    with db.connection() as conn:
+    with pool.connection() as conn:
         conn.execute(f"UPDATE api_keys SET {change} WHERE organization_id = %s", [organization.id])
 
 
 def stored_key(organization) -> dict:
     """The one key of an organization as it is stored."""
-    with db.connection() as conn:
+    with pool.connection() as conn:
         (row,) = conn.execute(
             "SELECT * FROM api_keys WHERE organization_id = %s", [organization.id]
         ).fetchall()

@@ -5,7 +5,7 @@ import uuid
 import pytest
 from conftest import assert_error, contact, new_organization
 
-import db
+import pool
 from schemas.fields import encode_base64url
 
 ROW_KEYS = [
@@ -214,7 +214,7 @@ def test_consent_without_a_message_is_no_conversation(alice):
     alice.receive(contact(1), "2026-04-28T12:00:00Z")
     (with_message,) = alice.conversations()
     alice.record_consent(contact(2), True, "2026-04-28T12:00:00+00:00")
-    with db.connection() as conn:
+    with pool.connection() as conn:
         rows = conn.execute(
             "SELECT id FROM conversations WHERE organization_id = %s", [alice.id]
         ).fetchall()

@@ -10,8 +10,8 @@ from command_line import ROOT, flask_process
 from conftest import DATABASE_URL, SERVER_URL, new_database
 from servers import free_port, running_service
 
-import db
 import migrations
+import pool
 
 NAMES = [path.stem for path in sorted(migrations.FOLDER.glob("*.sql"))]
 NEWEST = NAMES[-1]
@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def migrate(url: str) -> list[str]:
-    with db.connect(url) as conn:
+    with pool.connect(url) as conn:
         return migrations.migrate(conn)
 
 

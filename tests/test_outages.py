@@ -8,7 +8,7 @@ from conftest import contact, new_organization, using_database
 from load import Load
 from servers import running_postgres, running_service, wait_until
 
-import db
+import pool
 
 LIST = "/v1/conversations?limit=5"
 PATHS = (LIST, "/livez")
@@ -98,7 +98,7 @@ def test_a_frozen_database_is_a_503_within_three_seconds(stage):
 
 def test_a_statement_over_its_limit_is_a_503_and_the_next_one_works(stage):
     postgres, service, key = stage
-    with db.connect(postgres.url) as conn, conn.transaction():
+    with pool.connect(postgres.url) as conn, conn.transaction():
         conn.execute("LOCK TABLE conversations IN ACCESS EXCLUSIVE MODE")
         statuses = [service.request("GET", LIST, key)[0] for _ in range(2)]
     assert statuses == [503, 503]

@@ -14,6 +14,7 @@ from test_tenancy import OVER_ALL_ORGANIZATIONS
 
 import db
 import migrations
+import pool
 
 ORGANIZATION = uuid.UUID(int=1)
 NEWEST = datetime(2026, 4, 28, 12, 0, tzinfo=UTC)
@@ -90,7 +91,7 @@ NO_POSITION = dict.fromkeys(POSITION)
 def conn() -> Iterator[psycopg.Connection]:
     """A connection like the service's to a database of its own that holds a big inbox."""
     url = new_database(SERVER_URL)
-    with db.connect(url) as conn:
+    with pool.connect(url) as conn:
         migrations.migrate(conn)
         # Loading first and indexing after takes a third of the time.
         indexes = conn.execute(

@@ -18,6 +18,7 @@ import app as service
 import checks
 import db
 import inbox
+import pool
 
 PICTURE = ["https://example.com/1.jpg"]
 
@@ -300,7 +301,7 @@ def test_readyz_tells_when_retention_was_last_enforced_and_whether_that_is_long_
     flask("redact-messages")
     before = client.get("/readyz").json["data"]
     assert before["sweep_is_overdue"] is False
-    with db.connection() as conn:
+    with pool.connection() as conn:
         conn.execute(
             "UPDATE organizations SET last_sweep_at = now() - interval '27 hours' WHERE id = %s",
             [organization.id],
@@ -321,7 +322,7 @@ def test_a_sweep_that_never_ran_is_overdue_after_a_day(client):
         organization = new_organization(client, retention_days=30)
         health = client.get("/readyz").json["data"]
         assert (health["last_sweep_at"], health["sweep_is_overdue"]) == (None, False)
-        with db.connection() as conn:
+        with pool.connection() as conn:
             conn.execute(
                 "UPDATE organizations SET created_at = now() - interval '27 hours' WHERE id = %s",
                 [organization.id],
@@ -421,7 +422,7 @@ def test_two_sweeps_an_erasure_and_live_traffic_at_once(app, alice, monkeypatch)
     )
     counts.append(sweep(alice, "2026-04-10T03:00:02+00:00"))
     counts.append(inbox.erase_contact(alice.id, contact(2)))
-    with db.connection() as conn:
+    with pool.connection() as conn:
         row = conn.execute(
             "SELECT count(redacted_at) AS redacted, count(*) AS everything, count(*) FILTER "
             "(WHERE body IS NOT NULL AND created_at < '2026-01-11T00:00:00Z') AS missed "
@@ -463,7 +464,7 @@ def test_a_message_that_arrives_while_its_conversation_is_swept_shows(alice):
 
 def plan_of(organization, name: str, **params) -> dict:
     params = {"organization_id": organization.id, **params}
-    with db.connection() as conn:
+    with pool.connection() as conn:
         (row,) = conn.execute(
             "EXPLAIN (ANALYZE, BUFFERS, FORMAT json) " + db.QUERIES[name], params
         ).fetchall()
@@ -482,7 +483,7 @@ def test_an_idle_sweep_reads_a_few_pages_of_one_index(client):
         receive_many(organization, 2000)
         sweep(organization, "2026-04-10T00:00:00+00:00")
         organization.receive(contact(1), "2026-04-10T00:00:00Z", "new")
-        with db.connection() as conn:
+        with pool.connection() as conn:
             conn.execute("VACUUM ANALYZE messages")
         readable_from = instant("2026-01-11T00:00:00+00:00")
         for name, params in {
@@ -566,14 +567,14 @@ def test_no_dump_no_statistics_and_no_log_hold_a_removed_text(client, log_lines)
         assert organization.post("/v1/messages", refused).status_code == 422
         conflict = message | {"body": "another xylophone"}
         assert organization.post("/v1/messages", conflict).status_code == 409
-        with db.connection() as conn:
+        with pool.connection() as conn:
             conn.execute("ANALYZE")
         before = pg_dump(url)
         assert [before.count(secret) for secret in secrets] == [40 + 5, 40]
 
         assert sweep(organization, "2026-04-11T00:00:00+00:00") == 40
         assert organization.post("/v1/messages", message).status_code == 200
-        with db.connection() as conn:
+        with pool.connection() as conn:
             statistics = str(conn.execute("SELECT * FROM pg_stats").fetchall())
             conn.execute("VACUUM FULL messages, conversations")
         after = pg_dump(url)

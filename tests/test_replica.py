@@ -1,9 +1,11 @@
-"""A real streaming replica: lists come from it, keys and tags never lag, a promotion is survived."""
+"""A real streaming replica: lists come from it, keys and tags never lag, promotions work."""
 
 import http.client
 import time
 from collections.abc import Iterator
 
+import orjson
+import psycopg
 import pytest
 from conftest import Organization, contact, new_organization, using_database
 from load import Load
@@ -37,17 +39,17 @@ def get(service, organization: Organization, **headers) -> tuple[int, str | None
     response = connection.getresponse()
     body = response.read()
     connection.close()
-    contacts = [row["contact_number"] for row in db.orjson.loads(body)["data"]] if body else []
+    contacts = [row["contact_number"] for row in orjson.loads(body)["data"]] if body else []
     return response.status, response.headers["ETag"], contacts
 
 
 def pause_replay(standby) -> None:
-    with db.psycopg.connect(standby.url, autocommit=True) as conn:
+    with psycopg.connect(standby.url, autocommit=True) as conn:
         conn.execute("SELECT pg_wal_replay_pause()")
 
 
 def resume_replay(standby) -> None:
-    with db.psycopg.connect(standby.url, autocommit=True) as conn:
+    with psycopg.connect(standby.url, autocommit=True) as conn:
         conn.execute("SELECT pg_wal_replay_resume()")
 
 

@@ -4,7 +4,7 @@ import re
 
 from conftest import contact, new_organization
 
-import inbox
+import pool
 from version import VERSION
 
 
@@ -21,7 +21,7 @@ def test_status_says_how_the_deployment_is(app, alice):
 
 def test_status_names_an_overdue_sweep(app, client):
     organization = new_organization(client, retention_days=1)
-    with inbox.db.connection() as conn:
+    with pool.connection() as conn:
         conn.execute(
             "UPDATE organizations SET created_at = now() - interval '2 days' WHERE id = %s",
             [organization.id],

@@ -14,6 +14,7 @@ import app as service
 import checks
 import db
 import inbox
+import pool
 from schemas.fields import decode_base64url, encode_cursor
 
 LIST = "/v1/conversations"
@@ -213,7 +214,7 @@ def without_comments(sql: str) -> str:
 @pytest.fixture(scope="module")
 def catalog():
     """Run SQL on the migrated database."""
-    with db.connection() as conn:
+    with pool.connection() as conn:
         yield lambda query: conn.execute(query).fetchall()
 
 

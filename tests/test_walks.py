@@ -8,6 +8,7 @@ from conftest import contact, new_organization
 
 import db
 import inbox
+import pool
 from schemas.fields import decode_base64url, decode_cursor, encode_base64url, encode_cursor
 
 PATH = "/v1/conversations"
@@ -53,7 +54,7 @@ def crowd(crowds):
 
 def expected_rows(organization) -> list[dict]:
     """The stored conversations in the order that a walk must visit them."""
-    with db.connection() as conn:
+    with pool.connection() as conn:
         rows = conn.execute(
             "SELECT * FROM conversations WHERE organization_id = %s", [organization.id]
         ).fetchall()

@@ -17,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from conftest import contact, new_organization
 
-import db
 import inbox
+import pool
 from schemas.fields import parse_instant
 
 LIST = "/v1/conversations"
@@ -57,7 +57,7 @@ def write(organization, history: History, contacts: list[str], stop: threading.E
         for who in batch:
             history.changes[who].append(change)
         # What was not acknowledged may take effect at any time, or never.
-        with contextlib.suppress(db.Unavailable):
+        with contextlib.suppress(pool.Unavailable):
             inbox.create_messages(organization.id, messages)
             change[1] = time.monotonic()
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import checks
-import db
 import inbox
+import pool
 
 WRITERS = 3
 OWN = ["+15551112222", "+15551113333"]
@@ -56,7 +56,7 @@ scripts = st.lists(st.lists(writes, max_size=6), min_size=WRITERS, max_size=WRIT
 @pytest.fixture(scope="module")
 def connections(app):
     """One connection for each writer, none of them in a hurry: a deadlock is what may end them."""
-    with db.configured(DATABASE_URL, pool_size=WRITERS + 1):
+    with pool.configured(DATABASE_URL, pool_size=WRITERS + 1):
         yield
 
 
@@ -113,7 +113,7 @@ def assert_consistent(organization) -> None:
 
 
 def stored_count(organization) -> int:
-    with db.connection() as conn:
+    with pool.connection() as conn:
         row = conn.execute(
             "SELECT (SELECT count(*) FROM messages WHERE organization_id = %(id)s) AS messages,"
             " (SELECT sum(message_count) FROM conversations WHERE organization_id = %(id)s) AS sum",
@@ -128,7 +128,7 @@ def look_after(steps: list) -> list[tuple]:
     organization, numbers = new_inbox()
     for step in steps:
         write(organization, numbers, *step)
-    with db.connection() as conn:
+    with pool.connection() as conn:
         rows = conn.execute(
             "SELECT number, contact_number, last_message_at, last_message_id, message_count,"
             " last_message_direction, last_message_preview, opted_in, opted_in_at, opted_out_at"
