@@ -3,11 +3,13 @@
 Every test works in organizations of its own, so nothing is cleaned up in between.
 """
 
+import atexit
 import contextlib
 import io
 import itertools
 import logging
 import os
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,8 +29,9 @@ def _server_url() -> str:
     """TEST_DATABASE_URL, or an embedded server that ends with the test run."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         return url
-    server = get_server(Path(tempfile.mkdtemp(prefix="pg")) / "data", cleanup_mode="delete")
-    return server.get_uri()
+    folder = Path(tempfile.mkdtemp(prefix="pg"))
+    atexit.register(shutil.rmtree, folder)  # The server's own clean-up comes before it.
+    return get_server(folder / "data", cleanup_mode="delete").get_uri()
 
 
 def new_database(server_url: str) -> str:
