@@ -21,7 +21,8 @@ LIST = "/v1/conversations"
 def test_reloads_under_keep_alive_load_lose_no_request(restarts):
     organization = new_organization(None)
     with running_service(DATABASE_URL, WEB_CONCURRENCY=2) as service:
-        with Load(service.port, organization.key, (LIST,), clients=6).running() as load:
+        load = Load(service.port, organization.key, (LIST,), clients=6, patient=True)
+        with load.running():
             for _ in range(restarts):
                 time.sleep(0.5)
                 service.process.send_signal(signal.SIGHUP)
