@@ -42,7 +42,7 @@ class Load:
             if self._stop.is_set():
                 break
             if connection is None:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
             started_at = time.monotonic()
             outcome, closing = Outcome(started_at, 0, 0, None, path), True
             try:
