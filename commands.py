@@ -9,6 +9,7 @@ import re
 import socket
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -165,19 +166,27 @@ def _import(read, file, refused: str | None, store) -> None:
     """Run an import: refusals as they come, on a terminal a count, at the end the tally."""
     if refused and os.path.exists(refused) and _is_same_file(file, refused):
         raise click.UsageError("--refused names the file that is being imported")
-    tally = Counter()
     try:
         export = read(file)
         with open(refused or os.devnull, "wb") as copies:
-            for tally in importers.import_rows(export, store, copies, _say_refused):
-                if sys.stderr.isatty():
-                    click.echo(f"\r{tally.total():,} rows ", nl=False, err=True)
+            tally = _watch(importers.import_rows(export, store, copies, _say_refused))
     except (importers.UnreadableFile, OSError) as error:
         raise click.ClickException(f"{file.name}: {error}") from error
     names = ("imported", "already there", "skipped", "refused")
     click.echo(", ".join(f"{name} {tally[name]}" for name in names))
     if tally["refused"]:
         sys.exit(1)
+
+
+def _watch(tallies: Iterator[Counter]) -> Counter:
+    """Return the last tally; on a terminal, show each as it comes."""
+    show, tally = sys.stderr.isatty(), Counter()
+    for tally in tallies:
+        if show:
+            click.echo(f"\r{tally.total():,} rows", nl=False, err=True)
+    if show:
+        click.echo(err=True)
+    return tally
 
 
 def _is_same_file(file, path: str) -> bool:

@@ -57,7 +57,8 @@ def migrate(conn: psycopg.Connection) -> list[str]:
             conn.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
             conn.execute(
                 "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, "
-                "checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+                "checksum text NOT NULL, "
+                "applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
             )
             todo = pending(conn)
             if not todo:
