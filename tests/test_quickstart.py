@@ -192,32 +192,26 @@ def test_a_start_after_kill_9_takes_over_the_database_and_ends_it(tree):
     assert running_in(tree) == []
 
 
-def test_a_command_beside_a_running_service_leaves_its_database_running(tree):
-    quickstart = Quickstart(tree)
-    done = flask_process("create-organization", "Brightside", cwd=tree, DATABASE_URL=None)
-    assert done.returncode == 0, done.stderr
-    assert page_rows(quickstart.get()) == PAGE_EXAMPLE
-    assert quickstart.end() == 0
-    assert running_in(tree) == []
-
-
 def test_a_command_alone_starts_and_ends_the_database(tree):
     done = flask_process("create-organization", "Brightside", cwd=tree, DATABASE_URL=None)
     assert done.returncode == 0, done.stderr
     assert running_in(tree) == []
 
 
-def test_a_port_that_is_taken_is_named_and_changes_nothing(tree):
+def test_a_command_and_a_second_start_leave_the_running_service_alone(tree):
     first = Quickstart(tree)
-    with socket.create_server(("0.0.0.0", 0)) as taken:  # noqa: S104
-        port = taken.getsockname()[1]
-        done = flask_process("quickstart", cwd=tree, DATABASE_URL=None, PORT=str(port))
+    done = flask_process("create-organization", "Brightside", cwd=tree, DATABASE_URL=None)
+    assert done.returncode == 0, done.stderr
+
+    done = flask_process("quickstart", cwd=tree, DATABASE_URL=None, PORT=str(first.port))
     assert (done.returncode, done.stdout) == (1, b"")
     (line,) = done.stderr.decode().splitlines()
-    assert str(port) in line
+    assert f"PORT {first.port}" in line
     assert "in use" in line
+
     assert page_rows(first.get()) == PAGE_EXAMPLE
     assert first.end() == 0
+    assert running_in(tree) == []
 
 
 @pytest.mark.soak
