@@ -26,7 +26,7 @@ CONTENT_NAMESPACE = uuid.UUID("0c8a3e5e-6d0a-4b0e-9d5f-3f1f8f6f2c01")
 
 # A batch is one transaction: the larger, the fewer times a conversation's summary is written; the
 # smaller, the shorter others wait for a conversation that is in it.
-BATCH = 10_000
+BATCH = 5_000
 
 BROKEN_FILE = (OSError, EOFError, zlib.error)
 
