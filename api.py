@@ -120,8 +120,10 @@ def record_consent():
     event = RECORD_CONSENT.check(json_object())
     event.setdefault("captured_at", datetime.now(UTC))
     organization_id = g.key["organization_id"]
-    if not inbox.phone_numbers(organization_id, ids=[event["phone_number_id"]]):
+    numbers = inbox.phone_numbers(organization_id, ids=[event["phone_number_id"]])
+    if not numbers:
         raise ValidationError({"phone_number_id": inbox.NOT_YOURS})
+    (event["phone_number"],) = numbers
     (consent,), _ = inbox.record_consent(organization_id, [event])
     return success(consent)
 
@@ -145,36 +147,37 @@ def json_object() -> dict:
 
 
 def fetch_page(query: str, args: dict) -> db.Page | None:
-    """Run a list query for one row more than asked for: it tells whether anything follows."""
+    """Run a list query, which reads one more than is asked for: that tells if anything follows."""
     cursor_at, cursor_id = args["cursor"]
-    params = args | {"limit": args["limit"] + 1, "cursor_at": cursor_at, "cursor_id": cursor_id}
+    one_more = args["limit"] + 1
+    params = args | {"cursor_at": cursor_at, "cursor_id": cursor_id, "one_more": one_more}
     return db.fetch_page(query, **params, organization_id=g.key["organization_id"])
 
 
 def list_answer(page: db.Page, limit: int, position: Callable[[dict], tuple[datetime, bytes]]):
     """Answer a page with its meta, its tag, and the way to the next one (RFC 8288)."""
-    rows, more = page.rows[:limit], len(page.rows) > limit
-    g.row_count = len(rows)
-    next_cursor = encode_cursor(*position(rows[-1])) if more else None
+    g.row_count = page.row_count
+    last = page.last_item and orjson.loads(page.last_item)
+    next_cursor = encode_cursor(*position(last)) if last else None
     meta = {"total": page.total, "limit": limit, "offset": 0, "next_cursor": next_cursor}
     tag = entity_tag(page.change_count)
     if request.if_none_match.contains_weak(tag):
         return not_modified(page.change_count)
-    response = describe(success(rows, meta), tag)
-    if more:
+    response = describe(success(orjson.Fragment(page.data), meta), tag)
+    if next_cursor:
         query = urlencode({**request.args, "cursor": next_cursor})
         response.headers["Link"] = f'<{request.script_root}{request.path}?{query}>; rel="next"'
     return response
 
 
-def conversation_position(row: dict) -> tuple[datetime, bytes]:
+def conversation_position(item: dict) -> tuple[datetime, bytes]:
     """Return where a conversation stands in its list."""
-    return row["last_message_at"], decode_base64url(row["id"], 16)
+    return datetime.fromisoformat(item["last_message_at"]), decode_base64url(item["id"], 16)
 
 
-def message_position(row: dict) -> tuple[datetime, bytes]:
+def message_position(item: dict) -> tuple[datetime, bytes]:
     """Return where a message stands in its conversation."""
-    return row["created_at"], row["id"].bytes
+    return datetime.fromisoformat(item["created_at"]), UUID(item["id"]).bytes
 
 
 def entity_tag(change_count: int) -> str:

@@ -157,8 +157,8 @@ def import_messages(organization_id: UUID, file, format: str, refused: str | Non
 def import_consent(organization_id: UUID, file, refused: str | None):
     """Import consent events, in any order; again is safe."""
     cli.require_organization(organization_id)
-    ids = set(inbox.phone_numbers(organization_id).values())
-    store = functools.partial(importers.store_consent, organization_id, ids)
+    numbers = inbox.phone_numbers(organization_id)
+    store = functools.partial(importers.store_consent, organization_id, numbers)
     _import(importers.read_consent, file, refused, store)
 
 

@@ -2,28 +2,42 @@
 
 import contextlib
 import random
+import re
 import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
-from psycopg.rows import tuple_row
 
 import pool
 
-QUERIES = {path.stem: path.read_text() for path in Path(__file__).parent.glob("sql/queries/*.sql")}
+
+def _read(path: Path) -> str:
+    """Return a query without comments and indentation.
+
+    psycopg remembers how to convert a statement and its parameters only if it is below 4 KB.
+    """
+    return " ".join(re.sub("--.*", "", path.read_text()).split())
+
+
+QUERIES = {path.stem: _read(path) for path in Path(__file__).parent.glob("sql/queries/*.sql")}
 
 COUNT_SLOTS = 8
 MAX_STEP = 2**20
 
 
 class Page(NamedTuple):
-    """Rows of one page as dicts, and what the same snapshot says of the whole list."""
+    """One page as JSON, and what the same snapshot says of the whole list.
 
-    rows: list[dict]
-    change_count: int
+    `last_item` is None if nothing follows.
+    """
+
+    data: bytes
+    row_count: int
+    last_item: bytes | None
     total: int
+    change_count: int
 
 
 class _Usage(threading.local):
@@ -32,7 +46,6 @@ class _Usage(threading.local):
 
 
 _usage = _Usage()
-_list_columns: dict[str, list[str]] = {}
 
 
 def _run(name: str, conn: pool.Connection, params: dict) -> psycopg.Cursor:
@@ -62,28 +75,11 @@ def execute(name: str, conn: pool.Connection | None = None, /, **params) -> int:
         return _run(name, conn, params).rowcount
 
 
-def _columns(name: str, cursor: psycopg.Cursor) -> list[str]:
-    """Return a list query's columns without the last two; asked of the driver once."""
-    if name not in _list_columns:
-        _list_columns[name] = [column.name for column in cursor.description][:-2]
-    return _list_columns[name]
-
-
 def fetch_page(name: str, /, **params) -> Page | None:
-    """Run a list query, whose last two columns are change_count and total.
-
-    Returns None when it returned no row at all. A row of nulls with those two is an empty page.
-    """
+    """Run a list query, which returns one row: a Page. No row: there is no such list."""
     with pool.connection("replica" if pool.has_replica() else "primary") as conn:
-        cursor = _run(name, conn, params)
-        columns = _columns(name, cursor)
-        cursor.row_factory = tuple_row
-        rows = cursor.fetchall()
-    if not rows:
-        return None
-    *_, change_count, total = rows[0]
-    filled = rows if rows[0][0] is not None else []
-    return Page([dict(zip(columns, row, strict=False)) for row in filled], change_count, total)
+        row = _run(name, conn, params).fetchone()
+    return row and Page(**row)
 
 
 def counting(conn: pool.Connection) -> dict:

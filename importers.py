@@ -202,15 +202,20 @@ def _complete(given: dict, numbers: dict[str, uuid.UUID]) -> inbox.Message | str
 
 
 def store_consent(
-    organization_id: uuid.UUID, phone_number_ids: set[uuid.UUID], given: list[dict]
+    organization_id: uuid.UUID, numbers: dict[str, uuid.UUID], given: list[dict]
 ) -> list[inbox.Verdict | str]:
     """Store a batch of consent events; return what became of each, or why it is refused."""
-    events = [event for event in given if event["phone_number_id"] in phone_number_ids]
+    by_id = {id: number for number, id in numbers.items()}
+    events = [
+        {**event, "phone_number": by_id[event["phone_number_id"]]}
+        for event in given
+        if event["phone_number_id"] in by_id
+    ]
     _, news = inbox.record_consent(organization_id, events) if events else ([], [])
     news = iter(news)
     return [
         (inbox.Verdict.CREATED if next(news) else inbox.Verdict.KNOWN)
-        if event["phone_number_id"] in phone_number_ids
+        if event["phone_number_id"] in by_id
         else f"phone_number_id {inbox.NOT_YOURS}"
         for event in given
     ]

@@ -72,6 +72,7 @@ def complete_message(given: dict, numbers: dict[str, UUID]) -> Message:
         raise ValidationError({own: NOT_YOURS})
     defaults = {
         "phone_number_id": phone_number_id,
+        "phone_number": given[f"{own}_number"],
         "contact_number": given[f"{contact}_number"],
         "body": None,
         "media_urls": [],
@@ -96,6 +97,7 @@ def keyword_event(message: dict) -> dict | None:
         return None
     return {
         "phone_number_id": message["phone_number_id"],
+        "phone_number": message["phone_number"],
         "contact_number": message["contact_number"],
         "opted_in": word in OPT_IN_KEYWORDS,
         "captured_at": message["created_at"],
@@ -157,7 +159,7 @@ def _is_same(given: dict, stored: dict) -> bool:
 
 
 def record_consent(organization_id: UUID, events: list[dict]) -> tuple[list[dict], list[bool]]:
-    """Record consent events, loaded RecordConsentSchemas with captured_at, in any order.
+    """Record consent events in any order: loaded RecordConsentSchemas, phone_number, captured_at.
 
     Returns what is then on record, a row for each pair of number and contact, and for each event
     whether it was news: later than what was on record of its kind.

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import orjson
 import psycopg
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_loads
@@ -104,7 +103,7 @@ def _connect_options(prepare: bool, role: str = "primary") -> dict:
 
 
 def _prepare_session(conn: Connection, hurried: bool) -> None:
-    set_json_loads(orjson.loads, conn)
+    set_json_loads(bytes, conn)  # What comes as JSON goes out as it is.
     conn.answer_seconds = ANSWER_SECONDS if hurried else None
     milliseconds = int(STATEMENT_SECONDS * 1000) if hurried else 0
     # Custom plans: the optional filters of list_conversations are planned away, each time anew. Not

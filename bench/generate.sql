@@ -6,6 +6,7 @@ SELECT
     c.c,
     conversation_id(numbers.id, contacts.number) AS id,
     numbers.id AS phone_number_id,
+    numbers.number AS phone_number,
     contacts.number AS contact_number
 FROM generate_series(0, %(conversations)s::integer - 1) AS c (c)
 -- Every contact texts with two of the four numbers.
@@ -13,6 +14,7 @@ CROSS JOIN LATERAL (SELECT '+1555' || lpad((c.c / 2)::text, 7, '0') AS number) A
 INNER JOIN (
     SELECT
         id,
+        number,
         row_number() OVER (ORDER BY number) - 1 AS n
     FROM phone_numbers
     WHERE organization_id = %(organization_id)s
@@ -69,6 +71,7 @@ INNER JOIN pairs ON pairs.c = spread.slot / 500 * 50
 INSERT INTO conversations (
     organization_id,
     phone_number_id,
+    phone_number,
     contact_number,
     opted_in_at,
     opted_out_at,
@@ -83,6 +86,7 @@ INSERT INTO conversations (
 SELECT
     %(organization_id)s,
     pairs.phone_number_id,
+    pairs.phone_number,
     pairs.contact_number,
     CASE WHEN pairs.c %% 33 = 0 THEN timestamptz '2025-04-01 09:00:00Z' END,
     CASE WHEN pairs.c %% 33 <> 0 AND pairs.c %% 5 = 0 THEN timestamptz '2025-04-02 09:00:00Z' END,

@@ -92,6 +92,11 @@ class Organization:
         row = db.fetch_one("create_phone_number", organization_id=self.id, id=None, number=number)
         return row["id"]
 
+    def number_of(self, phone_number_id: uuid.UUID) -> str:
+        """The number with that id."""
+        (number,) = inbox.phone_numbers(self.id, ids=[phone_number_id])
+        return number
+
     def message(self, contact: str, at: datetime | str, body: str | None = "hello", **fields):
         """A message with a contact, inbound unless said otherwise, as the write path takes it."""
         own = fields.pop("own", self.number)
@@ -121,6 +126,7 @@ class Organization:
         """Record a consent event."""
         event = {
             "phone_number_id": phone_number_id or self.phone_number_id,
+            "phone_number": self.number_of(phone_number_id) if phone_number_id else self.number,
             "contact_number": contact,
             "opted_in": opted_in,
             "captured_at": datetime.fromisoformat(at),

@@ -233,9 +233,7 @@ class Inbox(RuleBasedStateMachine):
             latest = self.model.latest(event[:2], event[2])
             news += latest is None or event[3] > latest
             self.model.events.append(event)
-        store = functools.partial(
-            importers.store_consent, self.alice.id, set(self.number_ids.values())
-        )
+        store = functools.partial(importers.store_consent, self.alice.id, self.number_ids)
         tally = self.load(importers.read_consent, [self.event(event) for event in batch], store)
         assert tally == Counter({"imported": news, "already there": len(batch) - news})
 

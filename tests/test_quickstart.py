@@ -1,5 +1,6 @@
 """`make run` in a copy of the tree: what it prints, and that nothing of it stays behind."""
 
+import contextlib
 import os
 import shlex
 import shutil
@@ -85,7 +86,8 @@ def tree(prepared_tree):
     (prepared_tree / "stderr.log").write_text("")
     yield prepared_tree
     for process in running_in(prepared_tree):
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # A postmaster takes its own along.
+            process.kill()
 
 
 def running_in(tree: Path) -> list[psutil.Process]:
@@ -102,7 +104,11 @@ def running_in(tree: Path) -> list[psutil.Process]:
 
 
 def names(processes: list[psutil.Process]) -> set[str]:
-    return {process.name() for process in processes}
+    found = set()
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # It ended since it was found.
+            found.add(process.name())
+    return found
 
 
 def page_rows(answer: dict) -> list[dict]:

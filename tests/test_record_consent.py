@@ -119,6 +119,7 @@ def test_events_in_one_batch_leave_what_they_leave_one_by_one(alice):
     events = [
         {
             "phone_number_id": alice.phone_number_id,
+            "phone_number": alice.number,
             "contact_number": contact(1),
             "opted_in": opted_in,
             "captured_at": datetime.fromisoformat(at),

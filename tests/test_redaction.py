@@ -2,6 +2,7 @@ import threading
 import uuid
 from datetime import UTC, date, datetime, timedelta
 
+import orjson
 import psycopg
 import pytest
 from conftest import (
@@ -468,7 +469,7 @@ def plan_of(organization, name: str, **params) -> dict:
         (row,) = conn.execute(
             "EXPLAIN (ANALYZE, BUFFERS, FORMAT json) " + db.QUERIES[name], params
         ).fetchall()
-    return row["QUERY PLAN"][0]["Plan"]
+    return orjson.loads(row["QUERY PLAN"])[0]["Plan"]
 
 
 def nodes(plan: dict):

@@ -3,13 +3,15 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 from conftest import contact, new_organization
 
+import api
 import db
 import inbox
 import pool
-from schemas.fields import decode_base64url, decode_cursor, encode_base64url, encode_cursor
+from schemas.fields import decode_cursor, encode_base64url, encode_cursor
 
 PATH = "/v1/conversations"
 SHARED = datetime(2026, 4, 28, 12, 0, 1, 123456, tzinfo=UTC)
@@ -81,15 +83,14 @@ def walk(organization, limit: int, **filters) -> list[str]:
             organization_id=organization.id,
             cursor_at=position[0],
             cursor_id=position[1],
-            limit=limit + 1,
+            limit=limit,
+            one_more=limit + 1,
             **{**NO_FILTER, **filters},
         )
-        rows = page.rows[:limit]
-        seen += [row["id"] for row in rows]
-        if len(page.rows) <= limit:
+        seen += [row["id"] for row in orjson.loads(page.data)]
+        if page.last_item is None:
             return seen
-        last = rows[-1]
-        cursor = encode_cursor(last["last_message_at"], decode_base64url(last["id"], 16))
+        cursor = encode_cursor(*api.conversation_position(orjson.loads(page.last_item)))
         position = decode_cursor(cursor)
     raise AssertionError("the walk does not end")
 

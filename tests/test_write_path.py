@@ -83,7 +83,7 @@ def write(organization, numbers: dict, kind: str, what) -> list:
         return [each.row["id"] for each, verdict in paired if verdict is inbox.Verdict.CREATED]
     if kind == "consent":
         named = [
-            {"phone_number_id": numbers[event["own"]]}
+            {"phone_number_id": numbers[event["own"]], "phone_number": event["own"]}
             | {name: value for name, value in event.items() if name != "own"}
             for event in what
         ]

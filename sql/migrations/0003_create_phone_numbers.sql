@@ -10,5 +10,7 @@ CREATE TABLE phone_numbers (
         organization_id
     ) REFERENCES organizations (id),
     CONSTRAINT number_is_unique UNIQUE (organization_id, number),
+    -- Of a conversation, which holds both.
+    CONSTRAINT number_goes_with_id UNIQUE (organization_id, id, number),
     CONSTRAINT number_is_dialable CHECK (number ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$')
 );

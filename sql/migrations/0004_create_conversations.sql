@@ -9,23 +9,71 @@ RETURN encode(
 )::uuid;
 
 -- An instant as the API prints it: in UTC with Z, no fraction when it is zero, else six digits.
+-- In PL/pgSQL, as the function below is: that keeps its plans from one statement to the next.
 CREATE FUNCTION rfc3339(instant timestamptz) RETURNS text
-LANGUAGE sql STABLE STRICT PARALLEL SAFE
-RETURN replace(
-    to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z'
-);
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
+BEGIN
+    RETURN replace(
+        to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '.000000Z', 'Z'
+    );
+END
+$$;
+
+CREATE FUNCTION is_opted_in(opted_in_at timestamptz, opted_out_at timestamptz) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(opted_in_at > coalesce(opted_out_at, '-infinity'), FALSE);
+
+-- A conversation as list_conversations answers it.
+CREATE FUNCTION conversation_item(
+    id uuid,
+    phone_number_id uuid,
+    phone_number text,
+    contact_number text,
+    last_message_at text,
+    last_message_direction text,
+    last_message_preview text,
+    last_message_body_redacted_at text,
+    message_count bigint,
+    has_consent boolean,
+    opted_in boolean,
+    opted_in_at text
+) RETURNS json
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    RETURN json_build_object(
+        'id', rtrim(translate(encode(uuid_send(id), 'base64'), '+/', '-_'), '='),
+        'phone_number_id', phone_number_id,
+        'phone_number', phone_number,
+        'contact_number', contact_number,
+        'last_message_at', last_message_at,
+        'last_message_direction', last_message_direction,
+        'last_message_preview', CASE
+            WHEN last_message_body_redacted_at IS NOT NULL THEN '[redacted]'
+            ELSE coalesce(last_message_preview, '[media]')
+        END,
+        'last_message_body_redacted_at', last_message_body_redacted_at,
+        'message_count', message_count,
+        'consent', CASE
+            WHEN has_consent
+                THEN json_build_object('opted_in', opted_in, 'opted_in_at', opted_in_at)
+        END
+    );
+END
+$$;
 
 CREATE TABLE conversations (
     organization_id uuid NOT NULL,
     id uuid NOT NULL GENERATED ALWAYS AS (conversation_id(phone_number_id, contact_number)) STORED,
     phone_number_id uuid NOT NULL,
+    -- The number itself too, which never changes: no query has to look it up.
+    phone_number text NOT NULL,
     contact_number text NOT NULL,
     -- Two instants rather than a state, so that events may arrive in any order.
     opted_in_at timestamptz,
     opted_out_at timestamptz,
     consent_updated_at timestamptz,
     opted_in boolean NOT NULL GENERATED ALWAYS AS (
-        coalesce(opted_in_at > coalesce(opted_out_at, '-infinity'), FALSE)
+        is_opted_in(opted_in_at, opted_out_at)
     ) STORED,
     -- Of the message with the greatest (created_at, id); rebuild_conversations defines them all.
     last_message_at timestamptz,
@@ -34,9 +82,31 @@ CREATE TABLE conversations (
     last_message_preview text,
     last_message_body_redacted_at timestamptz,
     message_count bigint NOT NULL DEFAULT 0,
+    -- Made when the row changes, which is seldom beside how often it is listed; null while it is
+    -- not listed.
+    list_item json GENERATED ALWAYS AS (
+        CASE
+            WHEN message_count > 0
+                THEN conversation_item(
+                    conversation_id(phone_number_id, contact_number),
+                    phone_number_id,
+                    phone_number,
+                    contact_number,
+                    rfc3339(last_message_at),
+                    last_message_direction,
+                    last_message_preview,
+                    rfc3339(last_message_body_redacted_at),
+                    message_count,
+                    num_nonnulls(opted_in_at, opted_out_at) > 0,
+                    is_opted_in(opted_in_at, opted_out_at),
+                    rfc3339(opted_in_at)
+                )
+        END
+    ) STORED,
     CONSTRAINT conversations_pkey PRIMARY KEY (organization_id, id),
-    CONSTRAINT conversations_phone_number_fkey FOREIGN KEY (organization_id, phone_number_id)
-    REFERENCES phone_numbers (organization_id, id),
+    CONSTRAINT conversations_phone_number_fkey FOREIGN KEY (
+        organization_id, phone_number_id, phone_number
+    ) REFERENCES phone_numbers (organization_id, id, number),
     CONSTRAINT contact_number_is_dialable CHECK (
         contact_number ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$'
     ),
@@ -56,8 +126,10 @@ COMMENT ON COLUMN conversations.last_message_preview
 IS 'what list_conversations shows of the body; null when it was removed or there was no text';
 
 -- ANALYZE copies sample values into pg_statistic, where they would outlive redaction; no query
--- compares this column.
-ALTER TABLE conversations ALTER COLUMN last_message_preview SET STATISTICS 0;
+-- compares these columns.
+ALTER TABLE conversations
+ALTER COLUMN last_message_preview SET STATISTICS 0,
+ALTER COLUMN list_item SET STATISTICS 0;
 
 -- list_conversations without a filter, and with since.
 CREATE INDEX conversations_newest_first

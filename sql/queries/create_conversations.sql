@@ -1,12 +1,17 @@
 -- Makes room for consent that comes before the first message, and locks what is there:
 -- record_consent follows. A conversation without messages is not listed. The update changes
 -- nothing; unlike DO NOTHING it takes the lock, and it returns the instants on record before.
-INSERT INTO conversations AS stored (organization_id, phone_number_id, contact_number)
+INSERT INTO conversations AS stored (
+    organization_id, phone_number_id, phone_number, contact_number
+)
 SELECT DISTINCT
     %(organization_id)s::uuid AS organization_id,
     incoming.phone_number_id,
+    incoming.phone_number,
     incoming.contact_number
-FROM json_to_recordset(%(events)s::json) AS incoming (phone_number_id uuid, contact_number text)
+FROM
+    json_to_recordset(%(events)s::json)
+        AS incoming (phone_number_id uuid, phone_number text, contact_number text)
 ORDER BY incoming.phone_number_id, incoming.contact_number
 ON CONFLICT (organization_id, id) DO UPDATE
     SET contact_number = excluded.contact_number

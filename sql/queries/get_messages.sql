@@ -5,10 +5,10 @@ SELECT
     messages.direction,
     conversations.phone_number_id,
     CASE messages.direction
-        WHEN 'inbound' THEN conversations.contact_number ELSE phone_numbers.number
+        WHEN 'inbound' THEN conversations.contact_number ELSE conversations.phone_number
     END AS from_number,
     CASE messages.direction
-        WHEN 'inbound' THEN phone_numbers.number ELSE conversations.contact_number
+        WHEN 'inbound' THEN conversations.phone_number ELSE conversations.contact_number
     END AS to_number,
     messages.body,
     messages.media_urls,
@@ -21,10 +21,6 @@ INNER JOIN conversations
     ON
         messages.organization_id = conversations.organization_id
         AND messages.conversation_id = conversations.id
-INNER JOIN phone_numbers
-    ON
-        conversations.organization_id = phone_numbers.organization_id
-        AND conversations.phone_number_id = phone_numbers.id
 WHERE
     messages.organization_id = %(organization_id)s
     AND messages.id = any(%(ids)s::uuid[])

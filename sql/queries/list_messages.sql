@@ -1,6 +1,6 @@
--- One page of a conversation's messages, oldest first, each row with the change count and the total
--- behind it; a cursor at the end is one row of nulls with those two, and no row at all means that
--- there is no such conversation.
+-- One page of a conversation's messages, oldest first, as one row: the page as JSON, its last item
+-- if more follow, and the total and the change count of the same snapshot. No row: there is no such
+-- conversation.
 WITH page AS (
     SELECT
         id,
@@ -20,39 +20,54 @@ WITH page AS (
             coalesce(%(cursor_id)s::uuid, '00000000-0000-0000-0000-000000000000')
         )
     ORDER BY created_at, id
-    LIMIT %(limit)s
+    LIMIT %(one_more)s
+),
+
+listed AS (
+    SELECT
+        conversations.message_count,
+        coalesce(
+            array_agg(
+                json_build_object(
+                    'id', page.id,
+                    'direction', page.direction,
+                    'phone_number_id', conversations.phone_number_id,
+                    'from_number', CASE page.direction
+                        WHEN 'inbound' THEN conversations.contact_number
+                        ELSE conversations.phone_number
+                    END,
+                    'to_number', CASE page.direction
+                        WHEN 'inbound' THEN conversations.phone_number
+                        ELSE conversations.contact_number
+                    END,
+                    'body', page.body,
+                    'media_urls', page.media_urls,
+                    'channel', page.channel,
+                    'segment_count', page.segment_count,
+                    'created_at', rfc3339(page.created_at),
+                    'redacted_at', rfc3339(page.redacted_at)
+                ) ORDER BY page.created_at, page.id
+            ) FILTER (WHERE page.id IS NOT NULL), '{}'
+        ) AS items
+    FROM conversations
+    LEFT JOIN page ON TRUE
+    WHERE
+        conversations.organization_id = %(organization_id)s
+        AND conversations.id = %(conversation_id)s
+        AND conversations.message_count > 0
+    GROUP BY conversations.message_count
 )
 
 SELECT
-    page.id,
-    page.direction,
-    conversations.phone_number_id,
-    CASE page.direction
-        WHEN 'inbound' THEN conversations.contact_number ELSE phone_numbers.number
-    END AS from_number,
-    CASE page.direction
-        WHEN 'inbound' THEN phone_numbers.number ELSE conversations.contact_number
-    END AS to_number,
-    page.body,
-    page.media_urls,
-    page.channel,
-    page.segment_count,
-    page.created_at,
-    page.redacted_at,
+    array_to_json(
+        trim_array(listed.items, greatest(cardinality(listed.items) - %(limit)s, 0))
+    ) AS data,
+    least(cardinality(listed.items), %(limit)s) AS row_count,
+    CASE WHEN cardinality(listed.items) > %(limit)s THEN listed.items[%(limit)s] END AS last_item,
+    listed.message_count AS total,
     (
         SELECT coalesce(sum(change_count), 0)::bigint
         FROM conversation_counts
         WHERE organization_id = %(organization_id)s
-    ) AS change_count,
-    conversations.message_count AS total
-FROM conversations
-INNER JOIN phone_numbers
-    ON
-        conversations.organization_id = phone_numbers.organization_id
-        AND conversations.phone_number_id = phone_numbers.id
-LEFT JOIN page ON TRUE
-WHERE
-    conversations.organization_id = %(organization_id)s
-    AND conversations.id = %(conversation_id)s
-    AND conversations.message_count > 0
-ORDER BY page.created_at, page.id
+    ) AS change_count
+FROM listed

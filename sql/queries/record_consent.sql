@@ -39,6 +39,7 @@ updated AS (
     RETURNING
         stored.id,
         stored.phone_number_id,
+        stored.phone_number,
         stored.contact_number,
         stored.opted_in,
         stored.opted_in_at,
@@ -84,15 +85,11 @@ counted AS (
 )
 
 SELECT
-    updated.phone_number_id,
-    phone_numbers.number AS phone_number,
-    updated.contact_number,
-    updated.opted_in,
-    updated.opted_in_at,
-    updated.opted_out_at,
-    updated.consent_updated_at AS updated_at
+    phone_number_id,
+    phone_number,
+    contact_number,
+    opted_in,
+    opted_in_at,
+    opted_out_at,
+    consent_updated_at AS updated_at
 FROM updated
-INNER JOIN phone_numbers
-    ON
-        phone_numbers.organization_id = %(organization_id)s
-        AND updated.phone_number_id = phone_numbers.id

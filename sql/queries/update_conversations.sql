@@ -3,6 +3,7 @@
 WITH incoming AS (
     SELECT DISTINCT ON (message.phone_number_id, message.contact_number)
         message.phone_number_id,
+        message.phone_number,
         message.contact_number,
         message.created_at,
         message.id,
@@ -19,6 +20,7 @@ WITH incoming AS (
             AS message (
                 id uuid,
                 phone_number_id uuid,
+                phone_number text,
                 contact_number text,
                 direction text,
                 body text,
@@ -35,6 +37,7 @@ updated AS (
     INSERT INTO conversations AS stored (
         organization_id,
         phone_number_id,
+        phone_number,
         contact_number,
         last_message_at,
         last_message_id,
@@ -45,6 +48,7 @@ updated AS (
     SELECT
         %(organization_id)s,
         incoming.phone_number_id,
+        incoming.phone_number,
         incoming.contact_number,
         incoming.created_at,
         incoming.id,
