@@ -74,8 +74,8 @@ def note_use(response: Response) -> Response:
 @requires("conversations:read")
 def list_conversations():
     """Answer one page of the organization's conversations, newest first."""
-    if client_is_current():
-        return not_modified(g.key["change_count"])
+    if tag := current_tag():
+        return not_modified(tag)
     args = LIST_CONVERSATIONS.check_query(request.args)
     page = fetch_page("list_conversations", args)
     return list_answer(page, args["limit"], conversation_position)
@@ -89,8 +89,8 @@ def list_messages(id: str):
         conversation_id = UUID(bytes=decode_base64url(id, 16))
     except ValueError:
         raise ApiError(400) from None
-    if client_is_current():
-        return not_modified(g.key["change_count"])
+    if tag := current_tag():
+        return not_modified(tag)
     args = LIST_MESSAGES.check_query(request.args)
     page = fetch_page("list_messages", {**args, "conversation_id": conversation_id})
     if page is None:
@@ -162,12 +162,12 @@ def list_answer(page: db.Page, limit: int, position: Callable[[dict], tuple[date
     meta = {"total": page.total, "limit": limit, "offset": 0, "next_cursor": next_cursor}
     tag = entity_tag(page.change_count)
     if request.if_none_match.contains_weak(tag):
-        return not_modified(page.change_count)
-    response = describe(success(orjson.Fragment(page.data), meta), tag)
+        return not_modified(tag)
+    headers = cache_headers(tag)
     if next_cursor:
         query = urlencode({**request.args, "cursor": next_cursor})
-        response.headers["Link"] = f'<{request.script_root}{request.path}?{query}>; rel="next"'
-    return response
+        headers["Link"] = f'<{request.script_root}{request.path}?{query}>; rel="next"'
+    return success(orjson.Fragment(page.data), meta, headers=headers)
 
 
 def conversation_position(item: dict) -> tuple[datetime, bytes]:
@@ -190,20 +190,24 @@ def entity_tag(change_count: int) -> str:
     return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
 
 
-def client_is_current() -> bool:
-    """Tell whether the client holds the current answer, from what came with the key alone."""
+def current_tag() -> str | None:
+    """Return the current answer's tag if the client has it; what came with the key tells."""
     tags = request.if_none_match
-    return bool(tags) and entity_tag(g.key["change_count"]) in tags.as_set(include_weak=True)
+    if not tags:
+        return None
+    tag = entity_tag(g.key["change_count"])
+    return tag if tag in tags.as_set(include_weak=True) else None
 
 
-def not_modified(change_count: int) -> Response:
+def not_modified(tag: str) -> Response:
     """Answer 304 (RFC 9110 section 15.4.5)."""
-    return describe(Response(status=304), entity_tag(change_count))
+    return Response(status=304, headers=cache_headers(tag))
 
 
-def describe(response: Response, tag: str) -> Response:
-    """Add what a cache must know: the tag, weak because gzip changes the bytes, and for whom."""
-    response.set_etag(tag, weak=True)
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.vary.update(("Authorization", "Accept-Encoding"))
-    return response
+def cache_headers(tag: str) -> dict[str, str]:
+    """Return what a cache must know: the tag, weak because gzip changes the bytes, and for whom."""
+    return {
+        "ETag": f'W/"{tag}"',
+        "Cache-Control": "private, no-cache",
+        "Vary": "Authorization, Accept-Encoding",
+    }

@@ -34,7 +34,7 @@ def _compress(response: Response) -> None:
     body = response.get_data()
     if len(body) <= COMPRESS_FROM_BYTES or "Content-Encoding" in response.headers:
         return
-    response.vary.add("Accept-Encoding")
+    response.headers.setdefault("Vary", "Accept-Encoding")
     if request.accept_encodings["gzip"]:
         response.set_data(gzip.compress(body, COMPRESSION_LEVEL, mtime=0))
         response.headers["Content-Encoding"] = "gzip"

@@ -31,17 +31,21 @@ class ApiError(Exception):
 
 def request_id() -> str:
     """Return this request's ULID, made on first use."""
-    if "request_id" not in g:
+    try:
+        return g.request_id
+    except AttributeError:
         g.request_id = str(ULID())
-    return g.request_id
+        return g.request_id
 
 
-def success(data, meta: dict | None = None, status: int = 200) -> Response:
+def success(
+    data, meta: dict | None = None, *, status: int = 200, headers: dict | None = None
+) -> Response:
     """Return the answer that carries data. Instants are printed in UTC with Z (RFC 3339)."""
     content = {"success": True, "data": data}
     if meta is not None:
         content["meta"] = meta
-    return _json(content, status)
+    return _json(content, status, headers)
 
 
 def failure(status: int, details: dict | None = None, headers: dict | None = None) -> Response:
@@ -50,11 +54,9 @@ def failure(status: int, details: dict | None = None, headers: dict | None = Non
     error = {"code": code, "message": message, "request_id": request_id()}
     if details:
         error["details"] = details
-    response = _json({"success": False, "error": error}, status)
-    response.headers.update(headers or {})
-    return response
+    return _json({"success": False, "error": error}, status, headers)
 
 
-def _json(content: dict, status: int) -> Response:
+def _json(content: dict, status: int, headers: dict | None) -> Response:
     body = orjson.dumps(content, option=orjson.OPT_UTC_Z)
-    return Response(body, status, mimetype="application/json")
+    return Response(body, status, headers, mimetype="application/json")

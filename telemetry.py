@@ -40,14 +40,14 @@ FORMATTERS = {"logfmt": Logfmt, "json": Json}
 
 def _quote(value) -> str:
     text = str(value)
-    if BARE_VALUE.fullmatch(text):
+    if not isinstance(value, str) or BARE_VALUE.fullmatch(text):
         return text
     return '"' + text.encode("unicode_escape").decode().replace('"', r"\"") + '"'
 
 
 def _fields(record: logging.LogRecord) -> dict:
-    if fields := getattr(record, "fields", None):
-        return {name: value for name, value in fields.items() if value is not None}
+    if isinstance(record.msg, dict):
+        return {name: value for name, value in record.msg.items() if value is not None}
     fields = {"level": record.levelname.lower(), "message": record.getMessage()}
     if has_request_context():
         fields = {"request_id": request_id(), **fields}
@@ -60,6 +60,7 @@ def _fields(record: logging.LogRecord) -> dict:
 
 def init_app(app: Flask, log_format: str) -> None:
     """Time every request, log it, and send its id along."""
+    logging._srcfile = None  # As Python's logging HOWTO has it: no line says where it is from.
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(FORMATTERS[log_format]())
     for logger, level in ((log, logging.INFO), (logging.getLogger("psycopg"), logging.WARNING)):
@@ -78,22 +79,23 @@ def _start() -> None:
 def _finish(response: Response) -> Response:
     milliseconds = (time.perf_counter() - g.started_at) * 1000
     statements, seconds = db.take_usage()
-    response.headers["X-Request-Id"] = request_id()
+    id, key = request_id(), g.get("key") or {}
     timing = f"total;dur={milliseconds:.1f}, db;dur={seconds * 1000:.1f}"
-    response.headers["Server-Timing"] = timing
-    incoming = request.headers.get("X-Request-Id", "")
-    key = g.get("key") or {}
-    fields = {
-        "request_id": request_id(),
-        "incoming_request_id": incoming if FOREIGN_REQUEST_ID.fullmatch(incoming) else None,
-        "organization": key.get("organization_id"),
-        "key": key.get("prefix"),
-        "method": request.method,
-        "route": request.url_rule.rule if request.url_rule else "-",
-        "status": response.status_code,
-        "ms": round(milliseconds, 2),
-        "rows": g.get("row_count"),
-        "statements": statements,
-    }
-    log.info("request", extra={"fields": fields})
+    response.headers.add("X-Request-Id", id)
+    response.headers.add("Server-Timing", timing)
+    incoming = request.environ.get("HTTP_X_REQUEST_ID", "")
+    log.info(
+        {
+            "request_id": id,
+            "incoming_request_id": incoming if FOREIGN_REQUEST_ID.fullmatch(incoming) else None,
+            "organization": key.get("organization_id"),
+            "key": key.get("prefix"),
+            "method": request.method,
+            "route": request.url_rule.rule if request.url_rule else "-",
+            "status": response.status_code,
+            "ms": round(milliseconds, 2),
+            "rows": g.get("row_count"),
+            "statements": statements,
+        }
+    )
     return response

@@ -45,4 +45,4 @@ def statement(query: str, values: dict, variable: str | None = None) -> str:
 
 def fill(text: str, expressions: dict[str, str]) -> str:
     """Return a query with SQL expressions in the place of its parameters."""
-    return re.sub(r"--.*", "", text) % expressions + ";\n"
+    return text % expressions + ";\n"

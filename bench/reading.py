@@ -175,11 +175,11 @@ def statement_rates(inbox: Inbox, seconds: int) -> dict[str, float]:
     """Return how often a second PostgreSQL alone does what a page and what a 304 ask of it."""
     key = limits.statement("get_api_key", {"key_hash": keys.hash_key(inbox.key)}, "conditional")
     filters = ("cursor_at", "cursor_id", "phone_number_id", "contact_number", "since", "opted_in")
-    values = dict.fromkeys(filters) | {"organization_id": ORGANIZATION_ID}
-    page = limits.statement("list_conversations", values, "limit")
+    values = dict.fromkeys(filters) | {"organization_id": ORGANIZATION_ID, "limit": 50}
+    page = limits.statement("list_conversations", values, "one_more")
     scripts = {
         POLL: f"\\set conditional true\n{key}",
-        PAGE_ONE: f"\\set conditional false\n\\set limit 51\n{key}{page}",
+        PAGE_ONE: f"\\set conditional false\n\\set one_more 51\n{key}{page}",
     }
     return {
         name: limits.rate(inbox.url, script, seconds, load.CONNECTIONS)
