@@ -13,6 +13,7 @@ from marshmallow import ValidationError
 
 import db
 import embedded
+import keys
 import migrations
 import pool
 from schemas.fields import PhoneNumber, Strict, Uuid
@@ -96,7 +97,7 @@ class Checked(click.ParamType):
         try:
             return self.field.deserialize(value)
         except ValidationError as error:
-            self.fail(f"{value!r} {error.messages[0]}", param, ctx)
+            self.fail(f"{keys.conceal(value)!r} {error.messages[0]}", param, ctx)
 
 
 ORGANIZATION = click.argument("organization_id", type=Checked(Uuid()))

@@ -4,6 +4,8 @@ import orjson
 from flask import Response, g
 from ulid import ULID
 
+import keys
+
 ERRORS = {
     400: ("INVALID_INPUT", "invalid input"),
     401: ("UNAUTHORIZED", "authentication failed"),
@@ -45,18 +47,20 @@ def success(
     content = {"success": True, "data": data}
     if meta is not None:
         content["meta"] = meta
-    return _json(content, status, headers)
+    body = orjson.dumps(content, option=orjson.OPT_UTC_Z)
+    return Response(body, status, headers, mimetype="application/json")
 
 
 def failure(status: int, details: dict | None = None, headers: dict | None = None) -> Response:
     """Return the answer that carries an error of ERRORS."""
-    code, message = ERRORS[status]
-    error = {"code": code, "message": message, "request_id": request_id()}
-    if details:
-        error["details"] = details
-    return _json({"success": False, "error": error}, status, headers)
-
-
-def _json(content: dict, status: int, headers: dict | None) -> Response:
-    body = orjson.dumps(content, option=orjson.OPT_UTC_Z)
+    body = error_body(status, request_id(), details)
     return Response(body, status, headers, mimetype="application/json")
+
+
+def error_body(status: int, request_id: str, details: dict | None = None) -> bytes:
+    """Return an error of ERRORS as JSON. A key that was sent as a field's name is not repeated."""
+    code, message = ERRORS[status]
+    error = {"code": code, "message": message, "request_id": request_id}
+    if details:
+        error["details"] = {keys.conceal(field): text for field, text in details.items()}
+    return orjson.dumps({"success": False, "error": error})

@@ -11,6 +11,7 @@ import embedded
 import migrations
 import pool
 import settings
+import worker
 
 options = settings.load()
 
@@ -18,7 +19,7 @@ wsgi_app = "app:app"
 bind = f"0.0.0.0:{options['PORT']}"
 workers = options["WEB_CONCURRENCY"]
 # Threads, and more of them than connections: a client that sends its request slowly holds one.
-worker_class = "gthread"
+worker_class = worker.Worker
 threads = options["WEB_THREADS"]
 # Above the 90 s for which a router keeps its connections, so that it never meets a closed one.
 keepalive = 95

@@ -50,6 +50,11 @@ def display_prefix(key: str) -> str:
     return key[: len(BRAND) + 4]
 
 
+def conceal(text: str) -> str:
+    """Return a text with the display prefix in the place of each key."""
+    return PATTERN.sub(lambda match: display_prefix(match[0]) + "…", text)
+
+
 def create(
     organization_id: UUID, scopes: Sequence[str], label: str, expires_in: timedelta | None = None
 ) -> str:
