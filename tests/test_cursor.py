@@ -21,7 +21,7 @@ instants = st.datetimes(timezones=st.just(UTC))
 ids = st.binary(min_size=16, max_size=16)
 # Most numbers of 8 bytes are far from any calendar; these are on both sides of its ends.
 numbers = st.integers(-(2**58), 2**58) | st.integers(-(2**63), 2**63 - 1)
-over_http = settings(max_examples=60, deadline=None)
+over_http = settings(max_examples=30, deadline=None)
 
 
 def microseconds(instant: datetime) -> int:

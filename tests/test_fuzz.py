@@ -24,7 +24,7 @@ ROUTES = (
     "/openapi.json",
 )
 QUIET = settings(
-    max_examples=80,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -22,7 +22,7 @@ LIMIT = 50
 BIG_TABLES = ("conversations", "messages", "phone_numbers", "api_keys")
 TENANT_TABLES = (*BIG_TABLES, "conversation_counts")
 
-# 100,000 conversations of one organization, a minute apart, on eight numbers, a third opted in;
+# 60,000 conversations of one organization, a minute apart, on eight numbers, a third opted in;
 # a message for each, redacted beyond a month, and 5,000 more for the newest.
 INBOX = """
 INSERT INTO organizations (id, name)
@@ -45,7 +45,7 @@ SELECT
     '+1555' || lpad((n / 2)::text, 7, '0'),
     timestamptz '2026-04-28T12:00:00Z' - n * interval '1 minute', md5(n::text)::uuid,
     'inbound', 'hello', 1, CASE WHEN n % 3 = 0 THEN timestamptz '2026-01-01T00:00:00Z' END
-FROM generate_series(1, 100000) AS n;
+FROM generate_series(1, 60000) AS n;
 
 INSERT INTO conversation_counts
 SELECT

@@ -155,7 +155,7 @@ def interleave(scripts: list) -> None:
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
-@settings(max_examples=40, **QUICK)
+@settings(max_examples=20, **QUICK)
 @given(scripts=scripts)
 def test_any_interleaving_of_writers_leaves_every_summary_right(connections, scripts):
     interleave(scripts)
@@ -168,7 +168,7 @@ def test_long_runs_of_interleaved_writers_leave_every_summary_right(connections,
     interleave(scripts)
 
 
-@settings(max_examples=40, **QUICK)
+@settings(max_examples=20, **QUICK)
 @given(data=st.data(), script=st.lists(writes.filter(lambda w: w[0] in ("store", "consent"))))
 def test_the_order_of_writes_leaves_no_trace_in_the_list(connections, data, script):
     steps = [(kind, [one]) for kind, batch in script for one in batch]
