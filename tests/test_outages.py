@@ -35,7 +35,10 @@ def assert_only_200_and_503(load: Load) -> None:
 
 
 def assert_alive_throughout(load: Load) -> None:
-    assert {o.status for o in load.outcomes if o.path == "/livez"} == {200}
+    beats = [o for o in load.outcomes if o.path == "/livez"]
+    assert {o.status for o in beats} == {200}
+    # Nine in ten: the others may have waited for this machine.
+    assert sorted(o.seconds for o in beats)[len(beats) * 9 // 10] < 0.1
 
 
 @pytest.mark.parametrize(
