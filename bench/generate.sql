@@ -63,7 +63,7 @@ CROSS JOIN LATERAL (
         -- A prime multiplier visits every slot once, in an order that looks like chance.
         m.m * 6700417 %% (%(conversations)s::bigint * 10) AS slot,
         timestamptz '2025-05-01 00:00:00Z'
-        + m.m * interval '360 days' / (%(conversations)s::bigint * 10) AS created_at
+        + interval '360 days' * (m.m / (%(conversations)s * 10.0)) AS created_at
 ) AS spread
 INNER JOIN pairs ON pairs.c = spread.slot / 500 * 50
     + CASE WHEN spread.slot %% 500 < 255 THEN 0 ELSE 1 + (spread.slot %% 500 - 255) / 5 END;
