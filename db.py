@@ -78,7 +78,7 @@ def execute(name: str, conn: pool.Connection | None = None, /, **params) -> int:
 def fetch_page(name: str, /, **params) -> Page | None:
     """Run a list query, which returns one row: a Page. No row: there is no such list."""
     with pool.connection("replica" if pool.has_replica() else "primary") as conn:
-        row = _run(name, conn, params).fetchone()
+        row = fetch_one(name, conn, **params)
     return row and Page(**row)
 
 

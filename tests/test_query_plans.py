@@ -336,6 +336,12 @@ def test_single_rows_are_found_by_their_key(conn, name, table, index):
     assert indexes_of(plan, table) == {index}
 
 
+@pytest.mark.parametrize("name", sorted(db.QUERIES))
+def test_a_query_is_short_enough_for_psycopg_to_remember(name):
+    assert len(db.QUERIES[name]) <= psycopg._queries.MAX_CACHED_STATEMENT_LENGTH
+    assert "--" not in db.QUERIES[name]
+
+
 # The number of statements, BEGIN and COMMIT aside
 
 
