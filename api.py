@@ -1,11 +1,8 @@
 """The blueprint `v1`: the key check, then the views, each of them load, query, answer."""
 
 import contextlib
-import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from urllib.parse import urlencode
-from uuid import UUID
 
 import orjson
 from flask import Blueprint, Response, current_app, g, request
@@ -16,28 +13,26 @@ import inbox
 import keys
 import pool
 from envelope import ApiError, success
-from schemas import (
-    CreateMessageSchema,
-    ListConversationsSchema,
-    ListMessagesSchema,
-    RecordConsentSchema,
-)
-from schemas.fields import decode_base64url, encode_cursor
-from version import VERSION
+from listing import CONVERSATIONS, MESSAGES, SCOPE
+from schemas import CreateMessageSchema, RecordConsentSchema
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 
-LIST_CONVERSATIONS = ListConversationsSchema()
-LIST_MESSAGES = ListMessagesSchema()
 CREATE_MESSAGE = CreateMessageSchema()
 RECORD_CONSENT = RecordConsentSchema()
 
 
-def requires(scope: str):
-    """Mark a view with the scope that its key must have."""
+def find_key(key_hash: bytes) -> dict | None:
+    """Return the live key with this hash."""
+    return db.fetch_one("get_api_key", key_hash=key_hash, conditional=False)
+
+
+def requires(scope: str, find_key: Callable[[bytes], dict | None] = find_key):
+    """Mark a view with the scope that its key must have, and with the way to find the key."""
 
     def mark(view):
         view.scope = scope
+        view.find_key = find_key
         return view
 
     return mark
@@ -48,16 +43,15 @@ def check_key() -> None:
     """Let a request in only with a live key that has the view's scope (RFC 6750)."""
     if request.method == "OPTIONS":
         return
+    view = current_app.view_functions[request.endpoint]
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     g.key = None
     if scheme.lower() == "bearer" and keys.is_well_formed(key := key.strip(" ")):
-        conditional = bool(request.if_none_match)
-        g.key = db.fetch_one("get_api_key", key_hash=keys.hash_key(key), conditional=conditional)
+        g.key = view.find_key(keys.hash_key(key))
     if g.key is None:
         raise ApiError(401, headers={"WWW-Authenticate": "Bearer"})
-    scope = current_app.view_functions[request.endpoint].scope
-    if scope not in g.key["scopes"]:
-        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+    if view.scope not in g.key["scopes"]:
+        challenge = f'Bearer error="insufficient_scope", scope="{view.scope}"'
         raise ApiError(403, headers={"WWW-Authenticate": challenge})
 
 
@@ -71,31 +65,17 @@ def note_use(response: Response) -> Response:
 
 
 @v1.get("/conversations")
-@requires("conversations:read")
+@requires(SCOPE, CONVERSATIONS.find_key)
 def list_conversations():
     """Answer one page of the organization's conversations, newest first."""
-    if tag := current_tag():
-        return not_modified(tag)
-    args = LIST_CONVERSATIONS.check_query(request.args)
-    page = fetch_page("list_conversations", args)
-    return list_answer(page, args["limit"], conversation_position)
+    return CONVERSATIONS.answer()
 
 
 @v1.get("/conversations/<id>/messages")
-@requires("conversations:read")
+@requires(SCOPE, MESSAGES.find_key)
 def list_messages(id: str):
     """Answer one page of a conversation's messages, oldest first."""
-    try:
-        conversation_id = UUID(bytes=decode_base64url(id, 16))
-    except ValueError:
-        raise ApiError(400) from None
-    if tag := current_tag():
-        return not_modified(tag)
-    args = LIST_MESSAGES.check_query(request.args)
-    page = fetch_page("list_messages", {**args, "conversation_id": conversation_id})
-    if page is None:
-        raise ApiError(404)
-    return list_answer(page, args["limit"], message_position)
+    return MESSAGES.answer()
 
 
 @v1.post("/messages")
@@ -144,70 +124,3 @@ def json_object() -> dict:
     if not isinstance(body, dict):
         raise ApiError(400)
     return body
-
-
-def fetch_page(query: str, args: dict) -> db.Page | None:
-    """Run a list query, which reads one more than is asked for: that tells if anything follows."""
-    cursor_at, cursor_id = args["cursor"]
-    one_more = args["limit"] + 1
-    params = args | {"cursor_at": cursor_at, "cursor_id": cursor_id, "one_more": one_more}
-    return db.fetch_page(query, **params, organization_id=g.key["organization_id"])
-
-
-def list_answer(page: db.Page, limit: int, position: Callable[[dict], tuple[datetime, bytes]]):
-    """Answer a page with its meta, its tag, and the way to the next one (RFC 8288)."""
-    g.row_count = page.row_count
-    last = page.last_item and orjson.loads(page.last_item)
-    next_cursor = encode_cursor(*position(last)) if last else None
-    meta = {"total": page.total, "limit": limit, "offset": 0, "next_cursor": next_cursor}
-    tag = entity_tag(page.change_count)
-    if request.if_none_match.contains_weak(tag):
-        return not_modified(tag)
-    headers = cache_headers(tag)
-    if next_cursor:
-        query = urlencode({**request.args, "cursor": next_cursor})
-        headers["Link"] = f'<{request.script_root}{request.path}?{query}>; rel="next"'
-    return success(orjson.Fragment(page.data), meta, headers=headers)
-
-
-def conversation_position(item: dict) -> tuple[datetime, bytes]:
-    """Return where a conversation stands in its list."""
-    return datetime.fromisoformat(item["last_message_at"]), decode_base64url(item["id"], 16)
-
-
-def message_position(item: dict) -> tuple[datetime, bytes]:
-    """Return where a message stands in its conversation."""
-    return datetime.fromisoformat(item["created_at"]), UUID(item["id"]).bytes
-
-
-def entity_tag(change_count: int) -> str:
-    """Return the tag of this URL's answer after so many changes in the key's organization.
-
-    Whatever an answer shows was counted in the transaction that changed it, so the same count is
-    the same answer (RFC 9110 section 8.8.3).
-    """
-    what = (request.full_path, g.key["organization_id"].hex, str(change_count), VERSION)
-    return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
-
-
-def current_tag() -> str | None:
-    """Return the current answer's tag if the client has it; what came with the key tells."""
-    tags = request.if_none_match
-    if not tags:
-        return None
-    tag = entity_tag(g.key["change_count"])
-    return tag if tag in tags.as_set(include_weak=True) else None
-
-
-def not_modified(tag: str) -> Response:
-    """Answer 304 (RFC 9110 section 15.4.5)."""
-    return Response(status=304, headers=cache_headers(tag))
-
-
-def cache_headers(tag: str) -> dict[str, str]:
-    """Return what a cache must know: the tag, weak because gzip changes the bytes, and for whom."""
-    return {
-        "ETag": f'W/"{tag}"',
-        "Cache-Control": "private, no-cache",
-        "Vary": "Authorization, Accept-Encoding",
-    }

@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import psycopg
 
@@ -25,19 +24,6 @@ QUERIES = {path.stem: _read(path) for path in Path(__file__).parent.glob("sql/qu
 
 COUNT_SLOTS = 8
 MAX_STEP = 2**20
-
-
-class Page(NamedTuple):
-    """One page as JSON, and what the same snapshot says of the whole list.
-
-    `last_item` is None if nothing follows.
-    """
-
-    data: bytes
-    row_count: int
-    last_item: bytes | None
-    total: int
-    change_count: int
 
 
 class _Usage(threading.local):
@@ -75,11 +61,14 @@ def execute(name: str, conn: pool.Connection | None = None, /, **params) -> int:
         return _run(name, conn, params).rowcount
 
 
-def fetch_page(name: str, /, **params) -> Page | None:
-    """Run a list query, which returns one row: a Page. No row: there is no such list."""
-    with pool.connection("replica" if pool.has_replica() else "primary") as conn:
-        row = fetch_one(name, conn, **params)
-    return row and Page(**row)
+def fetch_page(name: str, role: str, plan_mode: str, /, **params) -> dict | None:
+    """Run a list query on a server of that role: the key's row with a page, None if none is live.
+
+    `plan_mode` is one of pool's.
+    """
+    with pool.connection(role) as conn:
+        conn.plan(plan_mode)
+        return fetch_one(name, conn, **params)
 
 
 def counting(conn: pool.Connection) -> dict:

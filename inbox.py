@@ -42,13 +42,12 @@ class Message(NamedTuple):
     row: dict
 
 
-def phone_numbers(organization_id: UUID, **only) -> dict[str, UUID]:
-    """Return the ids of an organization's numbers by number; `numbers` or `ids` narrow it down."""
-    rows = db.fetch_all(
-        "list_phone_numbers",
-        organization_id=organization_id,
-        **{"numbers": None, "ids": None, **only},
-    )
+def phone_numbers(organization_id: UUID, **named) -> dict[str, UUID]:
+    """Return the ids of an organization's numbers by number: all, or those `numbers` or `ids`."""
+    if named:
+        named = {"numbers": [], "ids": [], **named}
+    query = "find_phone_numbers" if named else "list_phone_numbers"
+    rows = db.fetch_all(query, organization_id=organization_id, **named)
     return {row["number"]: row["id"] for row in rows}
 
 

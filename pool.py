@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import psycopg
+from psycopg.adapt import Loader
 from psycopg.rows import dict_row
-from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 # How long a request waits for a connection: in short looks, any of which may find it down.
@@ -20,6 +20,10 @@ DOWN_SECONDS = 1.0
 STATEMENT_SECONDS = 2.0
 ANSWER_SECONDS = 2.5
 
+# Of plan_cache_mode: one plan for all executions of a statement, or one for the values of each.
+PLAN_ONCE = "force_generic_plan"
+PLAN_FOR_VALUES = "force_custom_plan"
+
 TEMPORARY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
 
 
@@ -27,10 +31,25 @@ class Unavailable(Exception):
     """The database is away, too slow, or has no connection to spare: try again soon."""
 
 
+class AsItComes(Loader):
+    """Loads varchar, which no column is, as bytes: what goes out as it came need not be decoded."""
+
+    def load(self, data) -> bytes:
+        """Return the bytes of the UTF-8 text."""
+        return bytes(data)
+
+
 class Connection(psycopg.Connection):
     """A connection that does not outwait a server that stopped answering."""
 
     answer_seconds: float | None = None
+    plan_mode = "auto"
+
+    def plan(self, mode: str) -> None:
+        """Have PostgreSQL plan what follows in a `plan_cache_mode`; costs nothing if it does so."""
+        if mode != self.plan_mode:
+            self.execute(f"SET plan_cache_mode = {mode}", prepare=False)
+            self.plan_mode = mode
 
     def wait(self, gen, interval=0.1, timeout=None):
         """As psycopg's, but close the connection when no answer came in time."""
@@ -57,7 +76,7 @@ def configure(  # noqa: PLR0913
 ) -> None:
     """Say which database the helpers below use, and how; connects to nothing yet.
 
-    `replica_url` is where fetch_page reads. `hurried` bounds every statement, as a request needs
+    `replica_url` is where lists are read. `hurried` bounds every statement, as a request needs
     and a command does not. `on_open` runs once in each process, before its first query, and may
     raise.
     """
@@ -103,15 +122,17 @@ def _connect_options(prepare: bool, role: str = "primary") -> dict:
 
 
 def _prepare_session(conn: Connection, hurried: bool) -> None:
-    set_json_loads(bytes, conn)  # What comes as JSON goes out as it is.
+    conn.adapters.register_loader("varchar", AsItComes)
     conn.answer_seconds = ANSWER_SECONDS if hurried else None
     milliseconds = int(STATEMENT_SECONDS * 1000) if hurried else 0
-    # Custom plans: the optional filters of list_conversations are planned away, each time anew. Not
-    # for commands, which read no lists: an import would plan the check of each foreign key anew.
-    plans = "force_custom_plan" if hurried else "auto"
+    if hurried:
+        # Plans are made once: to make one takes longer than most requests take to carry it out. It
+        # may be made while the tables are empty, when reading them whole looks cheapest.
+        conn.plan(PLAN_ONCE)
+        conn.execute("SET enable_seqscan = off", prepare=False)
     conn.execute(
         # No JIT: a total that counts a large inbox looks costly, and compiling costs more.
-        f"SET timezone = 'UTC'; SET plan_cache_mode = {plans}; SET jit = off;"
+        "SET timezone = 'UTC'; SET jit = off;"
         f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"
         "SET idle_in_transaction_session_timeout = 60000",
         prepare=False,

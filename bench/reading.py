@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 import keys
+import listing
 import pool
 from bench import limits, load, servers
 from bench.database import ORGANIZATION_ID, Inbox
@@ -173,15 +174,14 @@ def compare(ours: list[Measured], theirs: list[Measured]) -> tuple[float, float]
 
 def statement_rates(inbox: Inbox, seconds: int) -> dict[str, float]:
     """Return how often a second PostgreSQL alone does what a page and what a 304 ask of it."""
-    key = limits.statement("get_api_key", {"key_hash": keys.hash_key(inbox.key)}, "conditional")
+    key = {"key_hash": keys.hash_key(inbox.key)}
     filters = ("cursor_at", "cursor_id", "phone_number_id", "contact_number", "since", "opted_in")
-    values = dict.fromkeys(filters) | {"organization_id": ORGANIZATION_ID, "limit": 50}
-    page = limits.statement("list_conversations", values, "one_more")
+    page = key | dict.fromkeys(filters) | {"limit": 50}
     scripts = {
-        POLL: f"\\set conditional true\n{key}",
-        PAGE_ONE: f"\\set conditional false\n\\set one_more 51\n{key}{page}",
+        POLL: limits.statement("get_api_key", key | {"conditional": True}),
+        PAGE_ONE: limits.statement("list_conversations", page, "scope"),
     }
     return {
-        name: limits.rate(inbox.url, script, seconds, load.CONNECTIONS)
+        name: limits.rate(inbox.url, script, seconds, load.CONNECTIONS, scope=listing.SCOPE)
         for name, script in scripts.items()
     }

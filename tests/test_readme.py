@@ -10,6 +10,7 @@ import app as service
 import demo
 import keys
 from envelope import ERRORS
+from listing import CONVERSATIONS
 from settings import Settings
 
 README = (ROOT / "README.md").read_text()
@@ -61,7 +62,7 @@ def test_every_error_is_in_the_readme():
 
 def test_every_parameter_and_field_is_in_the_readme():
     assert {code(name) for name, _ in rows_of_table("parameter")} == set(
-        service.api.LIST_CONVERSATIONS.fields
+        CONVERSATIONS.schema.fields
     )
     fields = service.api.CREATE_MESSAGE.fields
     documented = re.findall(r"`(\w+)`", " ".join(name for name, _ in rows_of_table("field")))

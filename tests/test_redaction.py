@@ -2,7 +2,6 @@ import threading
 import uuid
 from datetime import UTC, date, datetime, timedelta
 
-import orjson
 import psycopg
 import pytest
 from conftest import (
@@ -469,7 +468,7 @@ def plan_of(organization, name: str, **params) -> dict:
         (row,) = conn.execute(
             "EXPLAIN (ANALYZE, BUFFERS, FORMAT json) " + db.QUERIES[name], params
         ).fetchall()
-    return orjson.loads(row["QUERY PLAN"])[0]["Plan"]
+    return row["QUERY PLAN"][0]["Plan"]
 
 
 def nodes(plan: dict):

@@ -7,9 +7,10 @@ import orjson
 import pytest
 from conftest import contact, new_organization
 
-import api
 import db
 import inbox
+import keys
+import listing
 import pool
 from schemas.fields import decode_cursor, encode_base64url, encode_cursor
 
@@ -78,19 +79,19 @@ def walk(organization, limit: int, **filters) -> list[str]:
     """Follow the cursor as the endpoint does, without HTTP, and return the ids visited."""
     seen, position = [], (None, None)
     while len(seen) <= 2000:
-        page = db.fetch_page(
+        page = db.fetch_one(
             "list_conversations",
-            organization_id=organization.id,
+            key_hash=keys.hash_key(organization.key),
+            scope=listing.SCOPE,
             cursor_at=position[0],
             cursor_id=position[1],
             limit=limit,
-            one_more=limit + 1,
             **{**NO_FILTER, **filters},
         )
-        seen += [row["id"] for row in orjson.loads(page.data)]
-        if page.last_item is None:
+        seen += [row["id"] for row in orjson.loads(b"[%b]" % page["items"])]
+        if page["last_item"] is None:
             return seen
-        cursor = encode_cursor(*api.conversation_position(orjson.loads(page.last_item)))
+        cursor = encode_cursor(*listing.conversation_position(orjson.loads(page["last_item"])))
         position = decode_cursor(cursor)
     raise AssertionError("the walk does not end")
 

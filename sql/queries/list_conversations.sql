@@ -1,14 +1,32 @@
--- One page of conversations, newest first, as one row: the page as JSON, its last item if more
--- follow, and the total and the change count of the same snapshot. An absent filter is NULL and
--- planned away, because every execution is planned with its real values.
-WITH page AS (
+-- One page of conversations, newest first, as one row: the live key with this hash, and what it
+-- opens with the scope: the page's items as JSON, the last of them if more follow, and the total
+-- and the change count of the same snapshot. No row: there is no such key. An absent filter is
+-- NULL; one that is given decides the index, so a page with filters is planned for its values.
+WITH api_key AS (
     SELECT
-        list_item,
+        organization_id,
+        id,
+        prefix,
+        scopes,
+        is_stale
+    FROM live_api_keys
+    WHERE key_hash = %(key_hash)s
+),
+
+opened AS (
+    SELECT organization_id
+    FROM api_key
+    WHERE %(scope)s = any(scopes)
+),
+
+page AS (
+    SELECT
+        list_item::text AS item,
         last_message_at,
         id
     FROM conversations
     WHERE
-        organization_id = %(organization_id)s
+        organization_id = (SELECT organization_id FROM opened)
         AND (last_message_at, id) < (
             coalesce(%(cursor_at)s::timestamptz, 'infinity'),
             coalesce(%(cursor_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -18,11 +36,11 @@ WITH page AS (
         AND (%(since)s::timestamptz IS NULL OR last_message_at >= %(since)s::timestamptz)
         AND (%(opted_in)s::boolean IS NULL OR opted_in = %(opted_in)s::boolean)
     ORDER BY last_message_at DESC, id DESC
-    LIMIT %(one_more)s
+    LIMIT %(limit)s + 1
 ),
 
 listed AS (
-    SELECT coalesce(array_agg(list_item ORDER BY last_message_at DESC, id DESC), '{}') AS items
+    SELECT coalesce(array_agg(item ORDER BY last_message_at DESC, id DESC), '{}') AS items
     FROM page
 ),
 
@@ -36,22 +54,29 @@ counted AS (
         ), 0) AS total,
         coalesce(sum(change_count), 0) AS change_count
     FROM conversation_counts
-    WHERE organization_id = %(organization_id)s
+    WHERE organization_id = (SELECT organization_id FROM opened)
 )
 
 SELECT
-    array_to_json(
-        trim_array(listed.items, greatest(cardinality(listed.items) - %(limit)s, 0))
-    ) AS data,
+    api_key.organization_id,
+    api_key.id,
+    api_key.prefix,
+    api_key.scopes,
+    api_key.is_stale,
+    array_to_string(
+        trim_array(listed.items, greatest(cardinality(listed.items) - %(limit)s, 0)), ','
+    )::varchar AS items,
     least(cardinality(listed.items), %(limit)s) AS row_count,
-    CASE WHEN cardinality(listed.items) > %(limit)s THEN listed.items[%(limit)s] END AS last_item,
+    CASE
+        WHEN cardinality(listed.items) > %(limit)s THEN listed.items[%(limit)s]
+    END AS last_item,
     CASE
         WHEN %(contact_number)s::text IS NOT NULL OR %(since)s::timestamptz IS NOT NULL
             THEN (
                 SELECT count(*)
                 FROM conversations
                 WHERE
-                    organization_id = %(organization_id)s
+                    organization_id = (SELECT organization_id FROM opened)
                     -- The same as message_count > 0, but the indexes alone can tell.
                     AND last_message_at IS NOT NULL
                     AND (
@@ -71,5 +96,6 @@ SELECT
         ELSE counted.total
     END::bigint AS total,
     counted.change_count::bigint AS change_count
-FROM listed
+FROM api_key
+INNER JOIN listed ON TRUE
 INNER JOIN counted ON TRUE
