@@ -1,6 +1,7 @@
 """The queries of sql/queries by name, and the helpers that run them."""
 
 import contextlib
+import functools
 import random
 import re
 import threading
@@ -34,10 +35,10 @@ class _Usage(threading.local):
 _usage = _Usage()
 
 
-def _run(name: str, conn: pool.Connection, params: dict) -> psycopg.Cursor:
+def _run(query: str, conn: pool.Connection, params: dict) -> psycopg.Cursor:
     started_at = time.perf_counter()
     try:
-        return conn.execute(QUERIES[name], params)
+        return conn.execute(query, params)
     finally:
         _usage.statements += 1
         _usage.seconds += time.perf_counter() - started_at
@@ -46,29 +47,39 @@ def _run(name: str, conn: pool.Connection, params: dict) -> psycopg.Cursor:
 def fetch_all(name: str, conn: pool.Connection | None = None, /, **params) -> list[dict]:
     """Run the query of that name and return its rows; on `conn`, or on one of the pool."""
     with contextlib.nullcontext(conn) if conn else pool.connection() as conn:
-        return _run(name, conn, params).fetchall()
+        return _run(QUERIES[name], conn, params).fetchall()
 
 
 def fetch_one(name: str, conn: pool.Connection | None = None, /, **params) -> dict | None:
     """Run the query of that name and return its first row, or None."""
     with contextlib.nullcontext(conn) if conn else pool.connection() as conn:
-        return _run(name, conn, params).fetchone()
+        return _run(QUERIES[name], conn, params).fetchone()
 
 
 def execute(name: str, conn: pool.Connection | None = None, /, **params) -> int:
     """Run the statement of that name and return the number of rows it touched."""
     with contextlib.nullcontext(conn) if conn else pool.connection() as conn:
-        return _run(name, conn, params).rowcount
+        return _run(QUERIES[name], conn, params).rowcount
 
 
-def fetch_page(name: str, role: str, plan_mode: str, /, **params) -> dict | None:
-    """Run a list query on a server of that role: the key's row with a page, None if none is live.
-
-    `plan_mode` is one of pool's.
-    """
+def fetch_page(name: str, role: str, /, **params) -> dict | None:
+    """Return the row of a list query, run on a server of that role: a live key's, with its page."""
+    given = frozenset(param for param, value in params.items() if value is not None)
     with pool.connection(role) as conn:
-        conn.plan(plan_mode)
-        return fetch_one(name, conn, **params)
+        return _run(query_given(name, given), conn, params).fetchone()
+
+
+@functools.cache
+def query_given(name: str, given: frozenset[str]) -> str:
+    """Return a query that knows which of its parameters are given, so each such set has its plan.
+
+    `%(param)s::type IS NULL`, on which a filter depends, becomes FALSE or TRUE.
+    """
+
+    def answer(question: re.Match) -> str:
+        return str((question[1] in given) == bool(question[2])).upper()
+
+    return re.sub(r"%\((\w+)\)s::\w+ IS (NOT )?NULL", answer, QUERIES[name])
 
 
 def counting(conn: pool.Connection) -> dict:

@@ -33,7 +33,6 @@ class Listing:
         self.query = query
         self.schema = schema
         self.position = position
-        self.filters = schema.fields.keys() - {"cursor", "limit"}
 
     def find_key(self, key_hash: bytes) -> dict | None:
         """Return the live key with this hash, and with it the page if nothing speaks against that.
@@ -91,12 +90,9 @@ class Listing:
 
     def _fetch_page(self, role: str) -> dict | None:
         cursor_at, cursor_id = g.args["cursor"]
-        params = g.args | {"cursor_at": cursor_at, "cursor_id": cursor_id}
-        is_filtered = any(params[name] is not None for name in self.filters)
-        plan_mode = pool.PLAN_FOR_VALUES if is_filtered else pool.PLAN_ONCE
-        return db.fetch_page(
-            self.query, role, plan_mode, **params, key_hash=g.key_hash, scope=SCOPE
-        )
+        params = {"cursor_at": cursor_at, "cursor_id": cursor_id}
+        params |= {"key_hash": g.key_hash, "scope": SCOPE}
+        return db.fetch_page(self.query, role, **g.args, **params)
 
 
 def conversation_position(item: dict) -> tuple[datetime, bytes]:

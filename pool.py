@@ -20,9 +20,13 @@ DOWN_SECONDS = 1.0
 STATEMENT_SECONDS = 2.0
 ANSWER_SECONDS = 2.5
 
-# Of plan_cache_mode: one plan for all executions of a statement, or one for the values of each.
-PLAN_ONCE = "force_generic_plan"
-PLAN_FOR_VALUES = "force_custom_plan"
+# A request's statements are planned once a connection: planning takes longer than most take to run.
+# So a plan must not trust what it guesses of sizes: it may be made while the tables are empty, when
+# to read them whole looks cheapest, and for a count that looks worth parallel workers, but is not.
+PLANNING = (
+    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
+    "SET max_parallel_workers_per_gather = 0"
+)
 
 TEMPORARY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
 
@@ -43,13 +47,6 @@ class Connection(psycopg.Connection):
     """A connection that does not outwait a server that stopped answering."""
 
     answer_seconds: float | None = None
-    plan_mode = "auto"
-
-    def plan(self, mode: str) -> None:
-        """Have PostgreSQL plan what follows in a `plan_cache_mode`; costs nothing if it does so."""
-        if mode != self.plan_mode:
-            self.execute(f"SET plan_cache_mode = {mode}", prepare=False)
-            self.plan_mode = mode
 
     def wait(self, gen, interval=0.1, timeout=None):
         """As psycopg's, but close the connection when no answer came in time."""
@@ -126,10 +123,7 @@ def _prepare_session(conn: Connection, hurried: bool) -> None:
     conn.answer_seconds = ANSWER_SECONDS if hurried else None
     milliseconds = int(STATEMENT_SECONDS * 1000) if hurried else 0
     if hurried:
-        # Plans are made once: to make one takes longer than most requests take to carry it out. It
-        # may be made while the tables are empty, when reading them whole looks cheapest.
-        conn.plan(PLAN_ONCE)
-        conn.execute("SET enable_seqscan = off", prepare=False)
+        conn.execute(PLANNING, prepare=False)
     conn.execute(
         # No JIT: a total that counts a large inbox looks costly, and compiling costs more.
         "SET timezone = 'UTC'; SET jit = off;"

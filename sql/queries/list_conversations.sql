@@ -1,7 +1,7 @@
 -- One page of conversations, newest first, as one row: the live key with this hash, and what it
 -- opens with the scope: the page's items as JSON, the last of them if more follow, and the total
 -- and the change count of the same snapshot. No row: there is no such key. An absent filter is
--- NULL; one that is given decides the index, so a page with filters is planned for its values.
+-- NULL; db.query_given lets each set of filters have its plan and so its index.
 WITH api_key AS (
     SELECT
         organization_id,
