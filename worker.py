@@ -1,7 +1,8 @@
-"""gunicorn's thread worker, but what it refuses by itself is answered and logged as all else is."""
+"""gunicorn's thread worker, but fair to its siblings, and what it refuses is answered as all is."""
 
 import contextlib
 import socket
+import time
 
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import ThreadWorker
@@ -11,11 +12,23 @@ import delivery
 import telemetry
 from envelope import error_body
 
+HESITATION_SECONDS = 50e-6
+MAX_HESITATION_SECONDS = 1e-3
 REASONS = {400: "Bad Request", 500: "Internal Server Error"}
 
 
 class Worker(ThreadWorker):
-    """A worker for bytes that may not be HTTP."""
+    """A worker for bytes that may not be HTTP, and that leaves its share to the others."""
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, the later the more are open.
+
+        All workers wake for it, and who is awake already wins each time: of a burst of keep-alive
+        connections, one worker would get the most and the others idle.
+        """
+        if self.cfg.workers > 1:
+            time.sleep(min(self.nr_conns * HESITATION_SECONDS, MAX_HESITATION_SECONDS))
+        super().accept(listener)
 
     def handle_error(self, req, client: socket.socket, addr, exc: Exception) -> None:
         """Answer in the envelope and end the connection. What was sent may hold a key: say nothing.

@@ -1,16 +1,19 @@
 """Deploys, forks and slow clients: what gunicorn and the pool must do together."""
 
+import contextlib
 import http.client
 import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 import orjson
+import psutil
 import pytest
 from conftest import DATABASE_URL, contact, new_organization
 from load import Load
-from servers import running_service
+from servers import running_service, wait_until
 
 import inbox
 
@@ -101,3 +104,36 @@ def test_refuses_to_serve_with_the_debugger_on():
     service = running_service(DATABASE_URL, FLASK_DEBUG="1")
     with pytest.raises(AssertionError, match="FLASK_DEBUG"), service:
         pytest.fail("it serves")
+
+
+def burst(service, count: int = 24) -> int:
+    """Open that many connections at once; return how many the worker that has the fewest got."""
+    workers = psutil.Process(service.process.pid).children()
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            for _ in range(count)
+        ]
+        for client in clients:
+            client.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for client in clients:
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        held = [
+            sum(
+                one.status == psutil.CONN_ESTABLISHED and one.laddr.port == service.port
+                for one in at
+            )
+            for at in (worker.net_connections("tcp") for worker in workers)
+        ]
+    assert sum(held) == count
+    return min(held)
+
+
+def test_bursts_of_connections_spread_over_the_workers():
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=2) as service:
+        wait_until(lambda: 0 < burst(service) < 24)
+        fewest = []
+        for _ in range(9):
+            time.sleep(0.2)  # Those of the burst before are gone.
+            fewest.append(burst(service))
+    assert median(fewest) >= 10, fewest
