@@ -89,7 +89,7 @@ def create_message():
     (verdict,) = inbox.create_messages(organization_id, [message])
     if verdict is inbox.Verdict.CONFLICT:
         raise ApiError(409)
-    (stored,) = inbox.stored_messages(organization_id, [message.row["id"]]).values()
+    (stored,) = inbox.stored_messages(organization_id, [message["id"]]).values()
     return success(stored, status=201 if verdict is inbox.Verdict.CREATED else 200)
 
 

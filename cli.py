@@ -24,7 +24,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 COMMANDS = AppGroup()
 
 
-def command(name: str, schema_is_needed: bool = True):
+def command(name: str, schema_is_needed: bool = True, connections: int = 1):
     """Make a function a command that finds the database and says in a sentence what went wrong."""
 
     def make(function):
@@ -35,7 +35,7 @@ def command(name: str, schema_is_needed: bool = True):
             prepare = settings["DATABASE_PREPARED_STATEMENTS"]
             try:
                 _check_database(url, prepare, schema_is_needed)
-                with pool.configured(url, prepare=prepare):
+                with pool.configured(url, prepare=prepare, pool_size=connections):
                     function(**kwargs)
             except (pool.Unavailable, migrations.LedgerMismatch, psycopg.Error) as error:
                 raise click.ClickException(str(error).partition("\n")[0]) from error

@@ -3,12 +3,10 @@
 Results go to standard output, one value a line; talk and errors to standard error.
 """
 
-import functools
 import os
 import re
 import socket
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -137,7 +135,7 @@ def _cell(value) -> str:
     return "" if value is None else re.sub(r"\s", " ", str(value))
 
 
-@cli.command("import-messages")
+@cli.command("import-messages", connections=importers.WRITERS)
 @cli.ORGANIZATION
 @cli.FILE
 @click.option("--format", type=click.Choice(list(MESSAGE_READERS)), default="ndjson")
@@ -145,48 +143,49 @@ def _cell(value) -> str:
 def import_messages(organization_id: UUID, file, format: str, refused: str | None):
     """Import messages; again is safe: what is there already is left alone."""
     cli.require_organization(organization_id)
-    numbers = inbox.phone_numbers(organization_id)
-    store = functools.partial(importers.store_messages, organization_id, numbers)
-    _import(MESSAGE_READERS[format], file, refused, store)
+    _import(MESSAGE_READERS[format], file, refused, importers.into_messages(organization_id))
 
 
-@cli.command("import-consent")
+@cli.command("import-consent", connections=importers.WRITERS)
 @cli.ORGANIZATION
 @cli.FILE
 @cli.REFUSED
 def import_consent(organization_id: UUID, file, refused: str | None):
     """Import consent events, in any order; again is safe."""
     cli.require_organization(organization_id)
-    numbers = inbox.phone_numbers(organization_id)
-    store = functools.partial(importers.store_consent, organization_id, numbers)
-    _import(importers.read_consent, file, refused, store)
+    _import(importers.read_consent, file, refused, importers.into_consent(organization_id))
 
 
-def _import(read, file, refused: str | None, store) -> None:
-    """Run an import: refusals as they come, on a terminal a count, at the end the tally."""
+def _import(read, file, refused: str | None, target: importers.Target) -> None:
+    """Run an import: refusals as they come, on a terminal counts, at the end the tally."""
     if refused and os.path.exists(refused) and _is_same_file(file, refused):
         raise click.UsageError("--refused names the file that is being imported")
     try:
-        export = read(file)
+        header, rows = read(file)
+        export = importers.Export(header, _show_reading(rows))
         with open(refused or os.devnull, "wb") as copies:
-            tally = _watch(importers.import_rows(export, store, copies, _say_refused))
+            for tally in importers.import_rows(export, target, copies, _say_refused):
+                _show(f"{tally.total():,} rows done")
     except (importers.UnreadableFile, OSError) as error:
         raise click.ClickException(f"{file.name}: {error}") from error
+    inbox.refresh_statistics()
     names = ("imported", "already there", "skipped", "refused")
     click.echo(", ".join(f"{name} {tally[name]}" for name in names))
     if tally["refused"]:
         sys.exit(1)
 
 
-def _watch(tallies: Iterator[Counter]) -> Counter:
-    """Return the last tally; on a terminal, show each as it comes."""
-    show, tally = sys.stderr.isatty(), Counter()
-    for tally in tallies:
-        if show:
-            click.echo(f"\r{tally.total():,} rows", nl=False, err=True)
-    if show:
-        click.echo(err=True)
-    return tally
+def _show_reading(rows: Iterator[importers.Row]) -> Iterator[importers.Row]:
+    for number, row in enumerate(rows, 1):
+        yield row
+        if number % importers.BATCH == 0:
+            _show(f"{number:,} rows read")
+
+
+def _show(progress: str) -> None:
+    """On a terminal, say this in the place of what was said before."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{progress:<30}\r", nl=False, err=True)
 
 
 def _is_same_file(file, path: str) -> bool:

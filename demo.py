@@ -36,18 +36,18 @@ def load() -> None:
     with pool.connection() as conn:
         rows = conn.execute(MESSAGES).fetchall()
     messages = [_message(number, row) for number, row in enumerate(rows)]
-    if inbox.stored_messages(ORGANIZATION_ID, [messages[-1].row["id"]]):
+    if inbox.stored_messages(ORGANIZATION_ID, [messages[-1]["id"]]):
         return
     # Those that are swept go first: the last message tells that all of this was done.
     readable_from = inbox.readable_from(RETENTION_DAYS, SWEPT_AT)
     inbox.create_messages(
-        ORGANIZATION_ID, [each for each in messages if each.row["created_at"] < readable_from]
+        ORGANIZATION_ID, [each for each in messages if each["created_at"] < readable_from]
     )
     inbox.redact_expired(ORGANIZATION_ID, readable_from, at=SWEPT_AT)
     inbox.create_messages(ORGANIZATION_ID, messages)
 
 
-def _message(number: int, row: dict) -> inbox.Message:
+def _message(number: int, row: dict) -> dict:
     ends = row["phone_number"], row["contact_number"]
     sender, receiver = ends if row["direction"] == "outbound" else reversed(ends)
     given = {

@@ -4,13 +4,17 @@ A row that cannot be read is refused, never dropped: it keeps the bytes it came 
 be copied out, mended and imported again.
 """
 
+import contextlib
+import pickle
+import tempfile
 import uuid
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import islice
+from operator import attrgetter
 from typing import BinaryIO, NamedTuple
 
 import orjson
@@ -24,9 +28,13 @@ from schemas.record_consent import RecordConsentSchema
 # Namespace (RFC 9562 section 5.5) of the ids that rows without one get; never to be changed.
 CONTENT_NAMESPACE = uuid.UUID("0c8a3e5e-6d0a-4b0e-9d5f-3f1f8f6f2c01")
 
-# A batch is one transaction: the larger, the fewer times a conversation's summary is written; the
-# smaller, the shorter others wait for a conversation that is in it.
+# To write a conversation's summary costs more than a message. So rows are sorted to conversations
+# before any is stored, and each summary is written about once. A part of them must fit into memory.
+PARTS = 100
+# A batch is one transaction: the smaller, the shorter others wait for a conversation that is in it.
 BATCH = 5_000
+# As many batches are written at once, each on a connection of its own.
+WRITERS = 2
 
 BROKEN_FILE = (OSError, EOFError, zlib.error)
 
@@ -45,6 +53,26 @@ class Row(NamedTuple):
     raw: bytes
     given: dict | None
     complaint: str | None = None
+
+
+class Item(NamedTuple):
+    """A row that is ready to be stored: its conversation, where it is from, and itself as JSON."""
+
+    conversation: str
+    line: int
+    raw: bytes
+    json: bytes
+
+
+class Target(NamedTuple):
+    """Where rows go.
+
+    `prepare` returns an Item's conversation and JSON, or raises ValidationError; `store` takes the
+    JSON of many, stores them in one transaction, and returns a verdict for each.
+    """
+
+    prepare: Callable[[dict], tuple[str, bytes]]
+    store: Callable[[list[bytes]], list[inbox.Verdict]]
 
 
 class Export(NamedTuple):
@@ -115,7 +143,7 @@ def quick_check(schema: RequestSchema) -> Callable[[dict], dict]:
         field.data_key or name: (name, field.read, field.allow_none)
         for name, field in schema.fields.items()
     }
-    required = [name for name, field in schema.fields.items() if field.required]
+    required = {name for name, field in schema.fields.items() if field.required}
     hook = getattr(schema, "require_content", lambda given: None)
 
     def check(row: dict) -> dict:
@@ -125,7 +153,7 @@ def quick_check(schema: RequestSchema) -> Callable[[dict], dict]:
                 name, read, allow_none = fields[key]
                 given[name] = None if value is None and allow_none else read(value)
             hook(given)
-            if all(name in given for name in required):
+            if required <= given.keys():
                 return given
         except (
             ValidationError,
@@ -141,81 +169,117 @@ def quick_check(schema: RequestSchema) -> Callable[[dict], dict]:
     return check
 
 
+def into_messages(organization_id: uuid.UUID) -> Target:
+    """Return the Target for an organization's messages."""
+    numbers = inbox.phone_numbers(organization_id)
+
+    def prepare(given: dict) -> tuple[str, bytes]:
+        message = inbox.complete_message(given, numbers)
+        return message["contact_number"] + message["phone_number"], orjson.dumps(message)
+
+    def store(messages: list[bytes]) -> list[inbox.Verdict]:
+        return inbox.create_messages(organization_id, [orjson.Fragment(json) for json in messages])
+
+    return Target(prepare, store)
+
+
+def into_consent(organization_id: uuid.UUID) -> Target:
+    """Return the Target for an organization's consent events."""
+    numbers = {id: number for number, id in inbox.phone_numbers(organization_id).items()}
+
+    def prepare(given: dict) -> tuple[str, bytes]:
+        if given["phone_number_id"] not in numbers:
+            raise ValidationError({"phone_number_id": inbox.NOT_YOURS})
+        number = numbers[given["phone_number_id"]]
+        return given["contact_number"] + number, orjson.dumps({**given, "phone_number": number})
+
+    def store(events: list[bytes]) -> list[inbox.Verdict]:
+        _, news = inbox.record_consent(organization_id, [_event(json) for json in events])
+        return [inbox.Verdict.CREATED if new else inbox.Verdict.KNOWN for new in news]
+
+    return Target(prepare, store)
+
+
+def _event(json: bytes) -> dict:
+    event = orjson.loads(json)
+    id, at = uuid.UUID(event["phone_number_id"]), datetime.fromisoformat(event["captured_at"])
+    return event | {"phone_number_id": id, "captured_at": at}
+
+
 def import_rows(
     export: Export,
-    store: Callable[[list[dict]], list[inbox.Verdict | str]],
+    target: Target,
     refused: BinaryIO,
-    on_refused: Callable[[Row, str], None],
+    on_refused: Callable[[Row | Item, str], None],
 ) -> Iterator[Counter]:
-    """Store an export's rows in batches; yield the running tally after each.
+    """Read all rows of an export, then store them; yield the running tally after each batch.
 
-    `store` takes what the rows say and returns, for each, a verdict or why it is refused. Refused
-    rows go to `refused` as they came, under the header, and to `on_refused` with the reason.
+    Refused rows go to `refused` as they came, below the header, and to `on_refused` with why.
     """
-    refused.write(export.header)
     tally = Counter()
-    for batch, outcomes in _store_batches(export.rows, store):
-        for row in batch:
-            if row.given is None and row.complaint is None:
+
+    def refuse(row: Row | Item, reason: str) -> None:
+        tally["refused"] += 1
+        refused.write(row.raw if row.raw.endswith(b"\n") else row.raw + b"\n")
+        on_refused(row, reason)
+
+    def items() -> Iterator[Item]:
+        for row in export.rows:
+            if row.complaint:
+                refuse(row, row.complaint)
+            elif row.given is None:
                 tally["skipped"] += 1
-                continue
-            outcome = row.complaint or next(outcomes)
-            if outcome in (inbox.Verdict.CREATED, inbox.Verdict.KNOWN):
-                tally[outcome.value] += 1
-                continue
-            tally["refused"] += 1
-            refused.write(row.raw)
-            if not row.raw.endswith(b"\n"):
-                refused.write(b"\n")
-            on_refused(row, getattr(outcome, "value", outcome))
+            else:
+                try:
+                    conversation, json = target.prepare(row.given)
+                    yield Item(conversation, row.line, row.raw, json)
+                except ValidationError as error:
+                    refuse(row, complain(error))
+
+    refused.write(export.header)
+    for batch, verdicts in _store(_by_conversation(items()), target.store):
+        for item, verdict in zip(batch, verdicts, strict=True):
+            if verdict is inbox.Verdict.CONFLICT:
+                refuse(item, verdict.value)
+            else:
+                tally[verdict.value] += 1
         yield tally
+    yield tally
 
 
-def _store_batches(rows: Iterator[Row], store: Callable) -> Iterator[tuple[list[Row], Iterator]]:
-    """Yield each batch and what became of its rows, reading the next one in the meantime."""
-    with ThreadPoolExecutor(1) as writer:
-        before = None
-        while batch := list(islice(rows, BATCH)):
-            outcomes = writer.submit(store, [row.given for row in batch if row.given])
-            if before:
-                yield before[0], iter(before[1].result())
-            before = batch, outcomes
-        if before:
-            yield before[0], iter(before[1].result())
+def _by_conversation(items: Iterator[Item]) -> Iterator[Item]:
+    """Yield items sorted to conversations, however many there are: through temporary files."""
+    with contextlib.ExitStack() as stack:
+        parts = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(PARTS)]
+        for item in items:
+            part = zlib.crc32(item.conversation.encode()) % PARTS
+            pickle.dump(tuple(item), parts[part])
+        for part in parts:
+            part.seek(0)
+            yield from sorted(_load(part))
 
 
-def store_messages(
-    organization_id: uuid.UUID, numbers: dict[str, uuid.UUID], given: list[dict]
-) -> list[inbox.Verdict | str]:
-    """Store a batch of messages; return what became of each, or why it is refused."""
-    outcomes = [_complete(fields, numbers) for fields in given]
-    messages = [message for message in outcomes if isinstance(message, inbox.Message)]
-    verdicts = iter(inbox.create_messages(organization_id, messages) if messages else ())
-    return [item if isinstance(item, str) else next(verdicts) for item in outcomes]
+def _load(file: BinaryIO) -> Iterator[Item]:
+    with contextlib.suppress(EOFError):
+        while True:
+            yield Item(*pickle.load(file))  # noqa: S301
 
 
-def _complete(given: dict, numbers: dict[str, uuid.UUID]) -> inbox.Message | str:
-    try:
-        return inbox.complete_message(given, numbers)
-    except ValidationError as error:
-        return complain(error)
+def _store(items: Iterator[Item], store: Callable) -> Iterator[tuple[list[Item], list]]:
+    """Yield each batch and its verdicts, a few batches behind those that are written."""
+    with ThreadPoolExecutor(WRITERS) as writers:
+        running = deque()
+        try:
+            # In the order of the file again: of the same id, the first counts.
+            while batch := sorted(islice(items, BATCH), key=attrgetter("line")):
+                running.append((batch, writers.submit(store, [item.json for item in batch])))
+                if len(running) > WRITERS:
+                    yield _result(*running.popleft())
+            while running:
+                yield _result(*running.popleft())
+        finally:
+            writers.shutdown(cancel_futures=True)
 
 
-def store_consent(
-    organization_id: uuid.UUID, numbers: dict[str, uuid.UUID], given: list[dict]
-) -> list[inbox.Verdict | str]:
-    """Store a batch of consent events; return what became of each, or why it is refused."""
-    by_id = {id: number for number, id in numbers.items()}
-    events = [
-        {**event, "phone_number": by_id[event["phone_number_id"]]}
-        for event in given
-        if event["phone_number_id"] in by_id
-    ]
-    _, news = inbox.record_consent(organization_id, events) if events else ([], [])
-    news = iter(news)
-    return [
-        (inbox.Verdict.CREATED if next(news) else inbox.Verdict.KNOWN)
-        if event["phone_number_id"] in by_id
-        else f"phone_number_id {inbox.NOT_YOURS}"
-        for event in given
-    ]
+def _result(batch: list[Item], verdicts: Future) -> tuple[list[Item], list]:
+    return batch, verdicts.result()

@@ -4,15 +4,15 @@ The HTTP endpoints, the importers and the demo all come through here, so the sum
 that the list is read from are kept in one place.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 import psycopg
 from marshmallow import ValidationError
+from orjson import Fragment
 from ulid import ULID
 
 import db
@@ -35,13 +35,6 @@ class Verdict(Enum):
     CONFLICT = "same id, different content"
 
 
-class Message(NamedTuple):
-    """A message as it was given, which a stored one is compared with, and as it is stored."""
-
-    given: dict
-    row: dict
-
-
 def phone_numbers(organization_id: UUID, **named) -> dict[str, UUID]:
     """Return the ids of an organization's numbers by number: all, or those `numbers` or `ids`."""
     if named:
@@ -59,102 +52,92 @@ def new_message_id() -> UUID:
     return UUID(bytes=bytes(raw))
 
 
-def complete_message(given: dict, numbers: dict[str, UUID]) -> Message:
-    """Return a loaded CreateMessageSchema with its defaults and its conversation's pair.
+def complete_message(given: dict, numbers: dict[str, UUID]) -> dict:
+    """Return a loaded CreateMessageSchema with an id, its conversation's pair, and `opted_in`.
 
-    Raises ValidationError if the end that must be one of `numbers` is not.
+    That is what the text says if it is a keyword. What else is absent stays absent, because a
+    stored message is compared with what was given. Raises ValidationError if the end that must be
+    one of `numbers` is not.
     """
     inbound = given["direction"] == "inbound"
     own, contact = ("to", "from") if inbound else ("from", "to")
-    phone_number_id = numbers.get(given[f"{own}_number"])
-    if phone_number_id is None:
+    number = given[f"{own}_number"]
+    if number not in numbers:
         raise ValidationError({own: NOT_YOURS})
-    defaults = {
-        "phone_number_id": phone_number_id,
-        "phone_number": given[f"{own}_number"],
+    message = {
+        "id": given.get("id") or new_message_id(),
+        "phone_number_id": numbers[number],
+        "phone_number": number,
         "contact_number": given[f"{contact}_number"],
-        "body": None,
-        "media_urls": [],
-        "channel": "mms" if given.get("media_urls") else "sms",
-        "segment_count": None,
+        **given,
     }
-    if "id" not in given:
-        defaults["id"] = new_message_id()
-    if "created_at" not in given:
-        defaults["created_at"] = datetime.now(UTC)
-    return Message(given, defaults | given)
+    if inbound and (body := given.get("body")) and (word := keyword(body)):
+        message["opted_in"] = word in OPT_IN_KEYWORDS
+    return message
 
 
-def keyword_event(message: dict) -> dict | None:
-    """Return the consent event that an inbound message is, if its whole text is a keyword."""
-    if message["direction"] != "inbound" or not message["body"]:
-        return None
-    word = message["body"].strip()
+def keyword(body: str) -> str | None:
+    """Return the keyword that a whole text is."""
+    word = body.strip()
     # ASCII only: str.upper would also turn a long s into S.
     word = word.upper() if word.isascii() else ""
-    if word not in OPT_OUT_KEYWORDS and word not in OPT_IN_KEYWORDS:
-        return None
-    return {
-        "phone_number_id": message["phone_number_id"],
-        "phone_number": message["phone_number"],
-        "contact_number": message["contact_number"],
-        "opted_in": word in OPT_IN_KEYWORDS,
-        "captured_at": message["created_at"],
-    }
+    return word if word in OPT_OUT_KEYWORDS or word in OPT_IN_KEYWORDS else None
 
 
-def create_messages(organization_id: UUID, messages: list[Message]) -> list[Verdict]:
-    """Store the messages that are not there yet and return what became of each, in order."""
-    rows = {message.row["id"]: message.row for message in reversed(messages)}
+def create_messages(organization_id: UUID, messages: Sequence[dict | Fragment]) -> list[Verdict]:
+    """Store the messages that are not there yet and return what became of each, in order.
+
+    They are as complete_message returns them, or that as JSON. Of those with the same id, the first
+    counts.
+    """
+    text = orjson.dumps(messages).decode()
     with pool.transaction() as conn:
-        created = db.fetch_all(
-            "create_messages",
-            conn,
-            organization_id=organization_id,
-            messages=orjson.dumps(list(rows.values())).decode(),
+        found = db.fetch_one(
+            "create_messages", conn, organization_id=organization_id, messages=text
         )
-        new = {row["id"] for row in created}
-        _update_conversations(conn, organization_id, [rows[id] for id in new])
-        old = [
-            m.row["id"]
-            for m in messages
-            if m.row["id"] not in new or m.row is not rows[m.row["id"]]
-        ]
-        stored = stored_messages(organization_id, old, conn) if old else {}
-    return [_verdict(message, rows, new, stored) for message in messages]
+        if not found["known"] and not found["has_repeated"]:
+            _add_to_conversations(conn, organization_id, text, found["events"])
+            return [Verdict.CREATED] * len(messages)
+        given, new = orjson.loads(text), {}
+        for message in given:
+            if message["id"] not in found["known"]:
+                new.setdefault(message["id"], message)
+        if new:
+            text = orjson.dumps(list(new.values())).decode()
+            _add_to_conversations(conn, organization_id, text, found["events"])
+        old = {message["id"] for message in given if message is not new.get(message["id"])}
+        stored = stored_messages(organization_id, old, conn)
+    return [
+        Verdict.CREATED if message is new.get(message["id"]) else _compare(message, stored)
+        for message in given
+    ]
 
 
-def _verdict(message: Message, rows: dict, new: set, stored: dict) -> Verdict:
-    id = message.row["id"]
-    if id in new and message.row is rows[id]:
-        return Verdict.CREATED
-    return Verdict.KNOWN if _is_same(message.given, stored[id]) else Verdict.CONFLICT
-
-
-def _update_conversations(conn: psycopg.Connection, organization_id: UUID, new: list[dict]) -> None:
-    if not new:
-        return
-    db.execute(
-        "update_conversations",
-        conn,
-        organization_id=organization_id,
-        messages=orjson.dumps(new).decode(),
-        **db.counting(conn),
-    )
-    events = [event for event in map(keyword_event, new) if event]
+def _add_to_conversations(conn: psycopg.Connection, organization_id: UUID, text: str, events: list):
+    params = {"organization_id": organization_id, "messages": text}
+    db.execute("update_conversations", conn, **params, **db.counting(conn))
     if events:
         _record_consent(conn, organization_id, events)
+
+
+def _compare(given: dict, stored: dict[UUID, dict]) -> Verdict:
+    row = stored[UUID(given["id"])]
+    gone = ("body", "media_urls") if row["redacted_at"] else ()
+    row = orjson.loads(orjson.dumps(row))
+    is_same = all(row[name] == given[name] for name in row.keys() & given.keys() - set(gone))
+    return Verdict.KNOWN if is_same else Verdict.CONFLICT
+
+
+def refresh_statistics() -> None:
+    """Tell PostgreSQL what an import left: plans made over smaller tables are made anew."""
+    with pool.connection() as conn:
+        conn.execute("ANALYZE conversations, messages, conversation_counts")
 
 
 def stored_messages(organization_id: UUID, ids: Iterable[UUID], conn=None) -> dict[UUID, dict]:
     """Return stored messages by id, each as list_messages shows it."""
     rows = db.fetch_all("get_messages", conn, organization_id=organization_id, ids=list(ids))
     return {row["id"]: row for row in rows}
-
-
-def _is_same(given: dict, stored: dict) -> bool:
-    gone = ("body", "media_urls") if stored["redacted_at"] else ()
-    return all(value == stored[name] for name, value in given.items() if name not in gone)
 
 
 def record_consent(organization_id: UUID, events: list[dict]) -> tuple[list[dict], list[bool]]:
@@ -164,17 +147,19 @@ def record_consent(organization_id: UUID, events: list[dict]) -> tuple[list[dict
     whether it was news: later than what was on record of its kind.
     """
     with pool.transaction() as conn:
-        return _record_consent(conn, organization_id, events)
-
-
-def _record_consent(conn: psycopg.Connection, organization_id: UUID, events: list[dict]) -> tuple:
-    params = {"organization_id": organization_id, "events": orjson.dumps(events).decode()}
+        before, consents = _record_consent(conn, organization_id, events)
     latest = {}
-    for row in db.fetch_all("create_conversations", conn, **params):
+    for row in before:
         pair = row["phone_number_id"], row["contact_number"]
         latest[*pair, True], latest[*pair, False] = row["opted_in_at"], row["opted_out_at"]
-    consents = db.fetch_all("record_consent", conn, **params, **db.counting(conn))
     return consents, [_is_news(event, latest) for event in events]
+
+
+def _record_consent(conn: psycopg.Connection, organization_id: UUID, events: list) -> tuple:
+    """Return what was on record before and what is now."""
+    params = {"organization_id": organization_id, "events": orjson.dumps(events).decode()}
+    before = db.fetch_all("create_conversations", conn, **params)
+    return before, db.fetch_all("record_consent", conn, **params, **db.counting(conn))
 
 
 def _is_news(event: dict, latest: dict) -> bool:

@@ -120,7 +120,7 @@ class Organization:
         """Store one such message and return its id."""
         message = self.message(contact, at, body, **fields)
         inbox.create_messages(self.id, [message])
-        return message.row["id"]
+        return message["id"]
 
     def record_consent(self, contact: str, opted_in: bool, at: str, phone_number_id=None) -> None:
         """Record a consent event."""

@@ -92,7 +92,7 @@ def test_what_people_add_to_the_demo_outlives_the_next_load(empty_database):
     old = inbox.complete_message(given, demo.NUMBERS)
     inbox.create_messages(demo.ORGANIZATION_ID, [old])
     demo.load()
-    (stored,) = inbox.stored_messages(demo.ORGANIZATION_ID, [old.row["id"]]).values()
+    (stored,) = inbox.stored_messages(demo.ORGANIZATION_ID, [old["id"]]).values()
     assert stored["body"] == "from long ago"
 
 

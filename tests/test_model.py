@@ -1,7 +1,6 @@
 """Random days in the life of an inbox, each answer compared with what plain Python says it is."""
 
 import base64
-import functools
 import io
 import uuid
 from collections import Counter
@@ -204,8 +203,7 @@ class Inbox(RuleBasedStateMachine):
     @rule(batch=st.lists(messages(), min_size=1, max_size=6))
     def import_messages(self, batch):
         outcomes = [self.model.add(message) for message in batch]
-        store = functools.partial(importers.store_messages, self.alice.id, self.number_ids)
-        tally = self.load(importers.read_messages, batch, store)
+        tally = self.load(importers.read_messages, batch, importers.into_messages)
         names = {"created": "imported", "known": "already there", "conflict": "refused"}
         assert tally == Counter(names[outcome] for outcome in outcomes)
 
@@ -233,8 +231,7 @@ class Inbox(RuleBasedStateMachine):
             latest = self.model.latest(event[:2], event[2])
             news += latest is None or event[3] > latest
             self.model.events.append(event)
-        store = functools.partial(importers.store_consent, self.alice.id, self.number_ids)
-        tally = self.load(importers.read_consent, [self.event(event) for event in batch], store)
+        tally = self.load(importers.read_consent, map(self.event, batch), importers.into_consent)
         assert tally == Counter({"imported": news, "already there": len(batch) - news})
 
     @rule(now=st.sampled_from(SWEEPS))
@@ -305,10 +302,11 @@ class Inbox(RuleBasedStateMachine):
             "captured_at": at,
         }
 
-    def load(self, read, rows: list[dict], store) -> Counter:
+    def load(self, read, rows, into) -> Counter:
         """Import rows as an NDJSON file and return the tally."""
         file = io.BytesIO(b"\n".join(map(orjson.dumps, rows)))
-        (tally,) = importers.import_rows(read(file), store, io.BytesIO(), lambda *_: None)
+        target = into(self.alice.id)
+        *_, tally = importers.import_rows(read(file), target, io.BytesIO(), lambda *_: None)
         return tally
 
     def shown(self, message: dict) -> dict:

@@ -66,7 +66,7 @@ def new_inbox():
     return organization, inbox.phone_numbers(organization.id)
 
 
-def message(numbers: dict, *, own: str, contact: str, at: datetime, **fields) -> inbox.Message:
+def message(numbers: dict, *, own: str, contact: str, at: datetime, **fields) -> dict:
     inbound = fields["direction"] == "inbound"
     ends = {"from_number": contact if inbound else own, "to_number": own if inbound else contact}
     media = [] if fields["body"] else ["https://example.com/1.jpg"]
@@ -80,7 +80,7 @@ def write(organization, numbers: dict, kind: str, what) -> list:
         batch = [message(numbers, **each) for each in what]
         verdicts = inbox.create_messages(organization.id, batch)
         paired = zip(batch, verdicts, strict=True)
-        return [each.row["id"] for each, verdict in paired if verdict is inbox.Verdict.CREATED]
+        return [each["id"] for each, verdict in paired if verdict is inbox.Verdict.CREATED]
     if kind == "consent":
         named = [
             {"phone_number_id": numbers[event["own"]], "phone_number": event["own"]}

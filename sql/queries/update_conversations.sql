@@ -5,7 +5,7 @@ WITH incoming AS (
         message.phone_number_id,
         message.phone_number,
         message.contact_number,
-        message.created_at,
+        coalesce(message.created_at, now()) AS created_at,
         message.id,
         message.direction,
         CASE
@@ -29,7 +29,7 @@ WITH incoming AS (
     ORDER BY
         message.phone_number_id ASC,
         message.contact_number ASC,
-        message.created_at DESC,
+        created_at DESC,
         message.id DESC
 ),
 
