@@ -12,8 +12,8 @@ import db
 import inbox
 import keys
 import pool
-from envelope import ApiError, success
-from listing import CONVERSATIONS, MESSAGES, SCOPE
+from envelope import ApiError, success, unauthorized
+from listing import CONVERSATIONS, MESSAGES
 from schemas import CreateMessageSchema, RecordConsentSchema
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
@@ -49,7 +49,7 @@ def check_key() -> None:
     if scheme.lower() == "bearer" and keys.is_well_formed(key := key.strip(" ")):
         g.key = view.find_key(keys.hash_key(key))
     if g.key is None:
-        raise ApiError(401, headers={"WWW-Authenticate": "Bearer"})
+        raise unauthorized()
     if view.scope not in g.key["scopes"]:
         challenge = f'Bearer error="insufficient_scope", scope="{view.scope}"'
         raise ApiError(403, headers={"WWW-Authenticate": challenge})
@@ -65,14 +65,14 @@ def note_use(response: Response) -> Response:
 
 
 @v1.get("/conversations")
-@requires(SCOPE, CONVERSATIONS.find_key)
+@requires("conversations:read", CONVERSATIONS.find_key)
 def list_conversations():
     """Answer one page of the organization's conversations, newest first."""
     return CONVERSATIONS.answer()
 
 
 @v1.get("/conversations/<id>/messages")
-@requires(SCOPE, MESSAGES.find_key)
+@requires("conversations:read", MESSAGES.find_key)
 def list_messages(id: str):
     """Answer one page of a conversation's messages, oldest first."""
     return MESSAGES.answer()
@@ -85,7 +85,7 @@ def create_message():
     given = CREATE_MESSAGE.check(json_object())
     organization_id = g.key["organization_id"]
     ends = [given["from_number"], given["to_number"]]
-    message = inbox.complete_message(given, inbox.phone_numbers(organization_id, numbers=ends))
+    message = inbox.complete_message(given, inbox.find_phone_numbers(organization_id, numbers=ends))
     (verdict,) = inbox.create_messages(organization_id, [message])
     if verdict is inbox.Verdict.CONFLICT:
         raise ApiError(409)
@@ -100,7 +100,7 @@ def record_consent():
     event = RECORD_CONSENT.check(json_object())
     event.setdefault("captured_at", datetime.now(UTC))
     organization_id = g.key["organization_id"]
-    numbers = inbox.phone_numbers(organization_id, ids=[event["phone_number_id"]])
+    numbers = inbox.find_phone_numbers(organization_id, ids=[event["phone_number_id"]])
     if not numbers:
         raise ValidationError({"phone_number_id": inbox.NOT_YOURS})
     (event["phone_number"],) = numbers

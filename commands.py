@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -23,13 +24,14 @@ import importers
 import inbox
 import keys
 import migrations
+import ndjson
 import pool
 import status
 import twilio
 from schemas.fields import Uuid, format_instant
 
 MESSAGE_READERS = {
-    "ndjson": importers.read_messages,
+    "ndjson": ndjson.read_messages,
     "twilio-csv": twilio.read_csv,
     "twilio-json": twilio.read_json,
 }
@@ -72,7 +74,7 @@ def create_phone_number(organization_id: UUID, number: str, id: UUID | None):
     """Give an organization a number and print the number's id."""
     cli.require_organization(organization_id)
     db.fetch_one("create_phone_number", organization_id=organization_id, id=id, number=number)
-    stored = inbox.phone_numbers(organization_id, numbers=[number]).get(number)
+    stored = inbox.find_phone_numbers(organization_id, numbers=[number]).get(number)
     if stored is None:
         raise click.ClickException(f"{id} is the id of another number")
     if id not in (None, stored):
@@ -153,7 +155,7 @@ def import_messages(organization_id: UUID, file, format: str, refused: str | Non
 def import_consent(organization_id: UUID, file, refused: str | None):
     """Import consent events, in any order; again is safe."""
     cli.require_organization(organization_id)
-    _import(importers.read_consent, file, refused, importers.into_consent(organization_id))
+    _import(ndjson.read_consent, file, refused, importers.into_consent(organization_id))
 
 
 def _import(read, file, refused: str | None, target: importers.Target) -> None:
@@ -161,21 +163,25 @@ def _import(read, file, refused: str | None, target: importers.Target) -> None:
     if refused and os.path.exists(refused) and _is_same_file(file, refused):
         raise click.UsageError("--refused names the file that is being imported")
     try:
-        header, rows = read(file)
-        export = importers.Export(header, _show_reading(rows))
+        export = read(file)
+        export = export._replace(rows=_show_reading(export.rows))
         with open(refused or os.devnull, "wb") as copies:
-            for tally in importers.import_rows(export, target, copies, _say_refused):
+            for tally in importers.Import(target, copies, _say_refused).run(export):
                 _show(f"{tally.total():,} rows done")
-    except (importers.UnreadableFile, OSError) as error:
+    except ndjson.UnreadableFile as error:
         raise click.ClickException(f"{file.name}: {error}") from error
-    inbox.refresh_statistics()
+    except OSError as error:
+        where = error.filename or tempfile.gettempdir()
+        raise click.ClickException(f"{where}: {error.strerror}") from error
     names = ("imported", "already there", "skipped", "refused")
     click.echo(", ".join(f"{name} {tally[name]}" for name in names))
+    if tally["imported"]:
+        importers.refresh_statistics()
     if tally["refused"]:
         sys.exit(1)
 
 
-def _show_reading(rows: Iterator[importers.Row]) -> Iterator[importers.Row]:
+def _show_reading(rows: Iterator[ndjson.Row]) -> Iterator[ndjson.Row]:
     for number, row in enumerate(rows, 1):
         yield row
         if number % importers.BATCH == 0:
@@ -192,8 +198,8 @@ def _is_same_file(file, path: str) -> bool:
     return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
 
 
-def _say_refused(row: importers.Row, reason: str) -> None:
-    click.echo(f"line {row.line}: {reason}", err=True)
+def _say_refused(line: int, reason: str) -> None:
+    click.echo(f"line {line}: {reason}", err=True)
 
 
 @cli.command("redact-messages")

@@ -31,6 +31,11 @@ class ApiError(Exception):
         self.headers = headers or {}
 
 
+def unauthorized() -> ApiError:
+    """Return the answer to a request without a live key (RFC 6750 section 3)."""
+    return ApiError(401, headers={"WWW-Authenticate": "Bearer"})
+
+
 def request_id() -> str:
     """Return this request's ULID, made on first use."""
     try:

@@ -1,8 +1,4 @@
-"""An import: rows of an export are read, checked and stored in batches; the refused are copied out.
-
-A row that cannot be read is refused, never dropped: it keeps the bytes it came in, so that it can
-be copied out, mended and imported again.
-"""
+"""An import: the rows of an export are sorted to conversations and stored in batches."""
 
 import contextlib
 import pickle
@@ -12,47 +8,27 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
-from itertools import islice
-from operator import attrgetter
+from datetime import datetime
+from itertools import chain, islice, zip_longest
 from typing import BinaryIO, NamedTuple
 
 import orjson
 from marshmallow import ValidationError
 
 import inbox
-from schemas.base import RequestSchema
-from schemas.create_message import ImportMessageSchema
-from schemas.record_consent import RecordConsentSchema
+import pool
+from ndjson import Export, Row, complain
 
-# Namespace (RFC 9562 section 5.5) of the ids that rows without one get; never to be changed.
-CONTENT_NAMESPACE = uuid.UUID("0c8a3e5e-6d0a-4b0e-9d5f-3f1f8f6f2c01")
-
-# To write a conversation's summary costs more than a message. So rows are sorted to conversations
-# before any is stored, and each summary is written about once. A part of them must fit into memory.
-PARTS = 100
 # A batch is one transaction: the smaller, the shorter others wait for a conversation that is in it.
 BATCH = 5_000
-# As many batches are written at once, each on a connection of its own.
+# To write a conversation's summary costs more than a message. So as many rows are sorted to their
+# conversations before they are stored, and each summary is written about once.
+WINDOW = 200 * BATCH
+# They are sorted part by part, and of a part no more at once than fits into memory.
+PARTS = 100
+RUN = 10 * BATCH
+# Each has some of the parts and a connection: what a conversation gets, it gets in order.
 WRITERS = 2
-
-BROKEN_FILE = (OSError, EOFError, zlib.error)
-
-
-class UnreadableFile(Exception):
-    """The file as a whole is not in the format that it was said to be."""
-
-
-class Row(NamedTuple):
-    """One row of an export: where it starts, its bytes, and what it says or why it is refused.
-
-    `given` is a loaded schema; None with no complaint is a message that was never exchanged.
-    """
-
-    line: int
-    raw: bytes
-    given: dict | None
-    complaint: str | None = None
 
 
 class Item(NamedTuple):
@@ -68,110 +44,17 @@ class Target(NamedTuple):
     """Where rows go.
 
     `prepare` returns an Item's conversation and JSON, or raises ValidationError; `store` takes the
-    JSON of many, stores them in one transaction, and returns a verdict for each.
+    JSON of many, stores them in one transaction, and returns a verdict for each, or raises
+    pool.Unavailable.
     """
 
     prepare: Callable[[dict], tuple[str, bytes]]
     store: Callable[[list[bytes]], list[inbox.Verdict]]
 
 
-class Export(NamedTuple):
-    """A file's header as it is, empty where the format has none, and its rows, read on demand."""
-
-    header: bytes
-    rows: Iterator[Row]
-
-
-def read_messages(file: BinaryIO) -> Export:
-    """Read the messages of an NDJSON file of POST /v1/messages bodies."""
-    check = quick_check(ImportMessageSchema())
-
-    def load(row: dict) -> dict:
-        given = check(row)
-        if "id" not in given:
-            content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
-            given["id"] = uuid.uuid5(CONTENT_NAMESPACE, content)
-        return given
-
-    return Export(b"", read_ndjson(file, load))
-
-
-def read_consent(file: BinaryIO) -> Export:
-    """Read the events of an NDJSON file of POST /v1/consent bodies; captured_at defaults to now."""
-    check = quick_check(RecordConsentSchema())
-    now = datetime.now(UTC)
-    return Export(b"", read_ndjson(file, lambda row: {"captured_at": now, **check(row)}))
-
-
-def read_ndjson(file: Iterable[bytes], load: Callable[[dict], dict | None]) -> Iterator[Row]:
-    """Yield a Row for each line that is not blank, with what `load` makes of its object."""
-    line = 0
-    try:
-        for line, raw in enumerate(file, 1):
-            text = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
-            if not text.isspace():
-                yield _ndjson_row(line, raw, text, load)
-    except BROKEN_FILE as error:
-        yield Row(line + 1, b"", None, f"cannot be read, nor what follows: {error}")
-
-
-def _ndjson_row(line: int, raw: bytes, text: bytes, load: Callable) -> Row:
-    try:
-        row = orjson.loads(text)
-        if not isinstance(row, dict):
-            raise ValueError("is not a JSON object")
-        return Row(line, raw, load(row))
-    except (ValidationError, ValueError) as error:
-        return Row(line, raw, None, complain(error))
-
-
-def complain(error: Exception) -> str:
-    """Return why a row is refused, in a sentence a field."""
-    if isinstance(error, ValidationError):
-        return "; ".join(f"{field} {sentence}" for field, sentence in error.messages.items())
-    if isinstance(error, orjson.JSONDecodeError):
-        return "is not JSON"
-    return str(error)
-
-
-def quick_check(schema: RequestSchema) -> Callable[[dict], dict]:
-    """Return a function that does what schema.check does, for a valid row in a fifth of its time.
-
-    It calls the same fields; whatever they refuse is left to schema.check, which knows the reason.
-    """
-    fields = {
-        field.data_key or name: (name, field.read, field.allow_none)
-        for name, field in schema.fields.items()
-    }
-    required = {name for name, field in schema.fields.items() if field.required}
-    hook = getattr(schema, "require_content", lambda given: None)
-
-    def check(row: dict) -> dict:
-        given = {}
-        try:
-            for key, value in row.items():
-                name, read, allow_none = fields[key]
-                given[name] = None if value is None and allow_none else read(value)
-            hook(given)
-            if required <= given.keys():
-                return given
-        except (
-            ValidationError,
-            ValueError,
-            TypeError,
-            LookupError,
-            ArithmeticError,
-            AttributeError,
-        ):
-            pass
-        return schema.check(row)
-
-    return check
-
-
 def into_messages(organization_id: uuid.UUID) -> Target:
     """Return the Target for an organization's messages."""
-    numbers = inbox.phone_numbers(organization_id)
+    numbers = inbox.list_phone_numbers(organization_id)
 
     def prepare(given: dict) -> tuple[str, bytes]:
         message = inbox.complete_message(given, numbers)
@@ -185,7 +68,7 @@ def into_messages(organization_id: uuid.UUID) -> Target:
 
 def into_consent(organization_id: uuid.UUID) -> Target:
     """Return the Target for an organization's consent events."""
-    numbers = {id: number for number, id in inbox.phone_numbers(organization_id).items()}
+    numbers = {id: number for number, id in inbox.list_phone_numbers(organization_id).items()}
 
     def prepare(given: dict) -> tuple[str, bytes]:
         if given["phone_number_id"] not in numbers:
@@ -206,57 +89,79 @@ def _event(json: bytes) -> dict:
     return event | {"phone_number_id": id, "captured_at": at}
 
 
-def import_rows(
-    export: Export,
-    target: Target,
-    refused: BinaryIO,
-    on_refused: Callable[[Row | Item, str], None],
-) -> Iterator[Counter]:
-    """Read all rows of an export, then store them; yield the running tally after each batch.
+class Import:
+    """A run: its tally, and where refused rows go, as they came and with the reason."""
 
-    Refused rows go to `refused` as they came, below the header, and to `on_refused` with why.
-    """
-    tally = Counter()
+    def __init__(self, target: Target, refused: BinaryIO, on_refused: Callable[[int, str], None]):
+        self.tally = Counter()
+        self._target = target
+        self._refused = refused
+        self._on_refused = on_refused
 
-    def refuse(row: Row | Item, reason: str) -> None:
-        tally["refused"] += 1
-        refused.write(row.raw if row.raw.endswith(b"\n") else row.raw + b"\n")
-        on_refused(row, reason)
+    def run(self, export: Export) -> Iterator[Counter]:
+        """Store an export's rows; yield the tally after each batch, and at the end.
 
-    def items() -> Iterator[Item]:
-        for row in export.rows:
+        Raises pool.Unavailable, and OSError if there is no room for the temporary files.
+        """
+        self._refused.write(export.header)
+        items = self._items(export.rows)
+        while window := list(islice(items, BATCH)):
+            with contextlib.ExitStack() as stack:
+                lanes = _lanes(window, items, stack)
+                for batch, verdicts in _store(lanes, self._target.store):
+                    self._count(batch, verdicts)
+                    yield self.tally
+        yield self.tally
+
+    def _items(self, rows: Iterator[Row]) -> Iterator[Item]:
+        for row in rows:
             if row.complaint:
-                refuse(row, row.complaint)
+                self._refuse(row, row.complaint)
             elif row.given is None:
-                tally["skipped"] += 1
+                self.tally["skipped"] += 1
             else:
                 try:
-                    conversation, json = target.prepare(row.given)
-                    yield Item(conversation, row.line, row.raw, json)
+                    conversation, json = self._target.prepare(row.given)
                 except ValidationError as error:
-                    refuse(row, complain(error))
+                    self._refuse(row, complain(error))
+                else:
+                    yield Item(conversation, row.line, row.raw, json)
 
-    refused.write(export.header)
-    for batch, verdicts in _store(_by_conversation(items()), target.store):
+    def _count(self, batch: list[Item], verdicts: list[inbox.Verdict]) -> None:
         for item, verdict in zip(batch, verdicts, strict=True):
             if verdict is inbox.Verdict.CONFLICT:
-                refuse(item, verdict.value)
+                self._refuse(item, verdict.value)
             else:
-                tally[verdict.value] += 1
-        yield tally
-    yield tally
+                self.tally[verdict.value] += 1
+
+    def _refuse(self, row: Row | Item, reason: str) -> None:
+        self.tally["refused"] += 1
+        self._refused.write(row.raw if row.raw.endswith(b"\n") else row.raw + b"\n")
+        self._on_refused(row.line, reason)
 
 
-def _by_conversation(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield items sorted to conversations, however many there are: through temporary files."""
-    with contextlib.ExitStack() as stack:
-        parts = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(PARTS)]
-        for item in items:
-            part = zlib.crc32(item.conversation.encode()) % PARTS
-            pickle.dump(tuple(item), parts[part])
-        for part in parts:
-            part.seek(0)
-            yield from sorted(_load(part))
+def _lanes(
+    batch: list[Item], items: Iterator[Item], stack: contextlib.ExitStack
+) -> list[Iterator[Item]]:
+    """Return what each writer stores: a last batch as it is, or a window sorted to conversations.
+
+    It is sorted through temporary files, which end with the stack.
+    """
+    if len(batch) < BATCH:
+        return [iter(batch)]
+    parts = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(PARTS)]
+    for item in islice(chain(batch, items), WINDOW):
+        part = zlib.crc32(item.conversation.encode()) % PARTS
+        pickle.dump(tuple(item), parts[part])
+    return [_sorted(parts[number::WRITERS]) for number in range(WRITERS)]
+
+
+def _sorted(parts: Iterable[BinaryIO]) -> Iterator[Item]:
+    for part in parts:
+        part.seek(0)
+        items = _load(part)
+        while run := sorted(islice(items, RUN)):
+            yield from run
 
 
 def _load(file: BinaryIO) -> Iterator[Item]:
@@ -265,21 +170,34 @@ def _load(file: BinaryIO) -> Iterator[Item]:
             yield Item(*pickle.load(file))  # noqa: S301
 
 
-def _store(items: Iterator[Item], store: Callable) -> Iterator[tuple[list[Item], list]]:
-    """Yield each batch and its verdicts, a few batches behind those that are written."""
-    with ThreadPoolExecutor(WRITERS) as writers:
-        running = deque()
-        try:
-            # In the order of the file again: of the same id, the first counts.
-            while batch := sorted(islice(items, BATCH), key=attrgetter("line")):
-                running.append((batch, writers.submit(store, [item.json for item in batch])))
-                if len(running) > WRITERS:
-                    yield _result(*running.popleft())
-            while running:
+def _store(lanes: list[Iterator[Item]], store: Callable) -> Iterator[tuple[list[Item], list]]:
+    """Yield the lanes' batches with their verdicts, while the next ones are read and stored."""
+    writers = [ThreadPoolExecutor(1) for _ in lanes]
+    running = deque()
+    try:
+        for batches in zip_longest(*map(_batches, lanes)):
+            for writer, batch in zip(writers, batches, strict=True):
+                if batch:
+                    running.append((batch, writer.submit(store, [item.json for item in batch])))
+            while len(running) > len(lanes):
                 yield _result(*running.popleft())
-        finally:
-            writers.shutdown(cancel_futures=True)
+        while running:
+            yield _result(*running.popleft())
+    finally:
+        for writer in writers:
+            writer.shutdown(cancel_futures=True)
+
+
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    while batch := list(islice(items, BATCH)):
+        yield batch
 
 
 def _result(batch: list[Item], verdicts: Future) -> tuple[list[Item], list]:
     return batch, verdicts.result()
+
+
+def refresh_statistics() -> None:
+    """Tell PostgreSQL what an import left: plans made over smaller tables are made anew."""
+    with pool.connection() as conn:
+        conn.execute("ANALYZE conversations, messages, conversation_counts")

@@ -35,12 +35,18 @@ class Verdict(Enum):
     CONFLICT = "same id, different content"
 
 
-def phone_numbers(organization_id: UUID, **named) -> dict[str, UUID]:
-    """Return the ids of an organization's numbers by number: all, or those `numbers` or `ids`."""
-    if named:
-        named = {"numbers": [], "ids": [], **named}
-    query = "find_phone_numbers" if named else "list_phone_numbers"
-    rows = db.fetch_all(query, organization_id=organization_id, **named)
+def list_phone_numbers(organization_id: UUID) -> dict[str, UUID]:
+    """Return the ids of an organization's numbers, by number."""
+    rows = db.fetch_all("list_phone_numbers", organization_id=organization_id)
+    return {row["number"]: row["id"] for row in rows}
+
+
+def find_phone_numbers(
+    organization_id: UUID, *, numbers: Sequence[str] = (), ids: Sequence[UUID] = ()
+) -> dict[str, UUID]:
+    """Return the ids of those that are named, by number or by id, of an organization's numbers."""
+    named = {"numbers": list(numbers), "ids": list(ids)}
+    rows = db.fetch_all("find_phone_numbers", organization_id=organization_id, **named)
     return {row["number"]: row["id"] for row in rows}
 
 
@@ -92,46 +98,41 @@ def create_messages(organization_id: UUID, messages: Sequence[dict | Fragment]) 
     """
     text = orjson.dumps(messages).decode()
     with pool.transaction() as conn:
-        found = db.fetch_one(
-            "create_messages", conn, organization_id=organization_id, messages=text
+        made = db.fetch_one(
+            "create_messages",
+            conn,
+            organization_id=organization_id,
+            messages=text,
+            now=datetime.now(UTC),
         )
-        if not found["known"] and not found["has_repeated"]:
-            _add_to_conversations(conn, organization_id, text, found["events"])
+        if made["summaries"]:
+            params = {"organization_id": organization_id, "summaries": made["summaries"]}
+            db.execute("update_conversations", conn, **params, **db.counting(conn))
+        if made["events"]:
+            _record_consent(conn, organization_id, made["events"])
+        if made["created_count"] == len(messages):
             return [Verdict.CREATED] * len(messages)
-        given, new = orjson.loads(text), {}
-        for message in given:
-            if message["id"] not in found["known"]:
-                new.setdefault(message["id"], message)
-        if new:
-            text = orjson.dumps(list(new.values())).decode()
-            _add_to_conversations(conn, organization_id, text, found["events"])
-        old = {message["id"] for message in given if message is not new.get(message["id"])}
-        stored = stored_messages(organization_id, old, conn)
-    return [
-        Verdict.CREATED if message is new.get(message["id"]) else _compare(message, stored)
-        for message in given
-    ]
+        return _verdicts(conn, organization_id, orjson.loads(text), set(made["known"]))
 
 
-def _add_to_conversations(conn: psycopg.Connection, organization_id: UUID, text: str, events: list):
-    params = {"organization_id": organization_id, "messages": text}
-    db.execute("update_conversations", conn, **params, **db.counting(conn))
-    if events:
-        _record_consent(conn, organization_id, events)
+def _verdicts(
+    conn: psycopg.Connection, organization_id: UUID, messages: list[dict], known: set[str]
+) -> list[Verdict]:
+    stored = stored_messages(organization_id, {UUID(message["id"]) for message in messages}, conn)
+    verdicts = []
+    for message in messages:
+        id = message["id"]
+        verdicts.append(_compare(message, stored[UUID(id)]) if id in known else Verdict.CREATED)
+        known.add(id)
+    return verdicts
 
 
-def _compare(given: dict, stored: dict[UUID, dict]) -> Verdict:
-    row = stored[UUID(given["id"])]
-    gone = ("body", "media_urls") if row["redacted_at"] else ()
-    row = orjson.loads(orjson.dumps(row))
-    is_same = all(row[name] == given[name] for name in row.keys() & given.keys() - set(gone))
+def _compare(message: dict, stored: dict) -> Verdict:
+    stored = orjson.loads(orjson.dumps(stored))
+    gone = {"body", "media_urls"} if stored["redacted_at"] else set()
+    names = message.keys() & stored.keys() - gone
+    is_same = all(message[name] == stored[name] for name in names)
     return Verdict.KNOWN if is_same else Verdict.CONFLICT
-
-
-def refresh_statistics() -> None:
-    """Tell PostgreSQL what an import left: plans made over smaller tables are made anew."""
-    with pool.connection() as conn:
-        conn.execute("ANALYZE conversations, messages, conversation_counts")
 
 
 def stored_messages(organization_id: UUID, ids: Iterable[UUID], conn=None) -> dict[UUID, dict]:

@@ -1,43 +1,43 @@
 """The lists: one statement checks the key and reads the page, and the tag saves even that."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
 
 import orjson
+import psycopg
 from flask import Response, g, request
 from marshmallow import ValidationError
 
 import db
 import pool
-from envelope import ApiError, success
+from envelope import ApiError, success, unauthorized
 from schemas import ListConversationsSchema, ListMessagesSchema
 from schemas.base import QuerySchema
 from schemas.fields import decode_base64url, encode_cursor
 from version import VERSION
 
-SCOPE = "conversations:read"
 
-
+@dataclass(frozen=True)
 class Listing:
-    """A list: the query that reads a page of it, its parameters, and where an item of it stands."""
+    """A list: the query that reads a page of it, its parameters, and where an item of it stands.
 
-    def __init__(
-        self,
-        query: str,
-        schema: QuerySchema,
-        position: Callable[[dict], tuple[datetime, bytes]],
-    ):
-        self.query = query
-        self.schema = schema
-        self.position = position
+    What a request asks for waits in `g.key_hash`, `g.args` and `g.refusal` until the key is known.
+    """
+
+    query: str
+    schema: QuerySchema
+    position: Callable[[dict], tuple[datetime, bytes]]
 
     def find_key(self, key_hash: bytes) -> dict | None:
         """Return the live key with this hash, and with it the page if nothing speaks against that.
 
         What is wrong with the request is for `answer` to say: a stranger learns nothing of it.
+        Raises pool.Unavailable.
         """
         g.key_hash, g.args, g.refusal = key_hash, None, None
         try:
@@ -51,14 +51,20 @@ class Listing:
         return self._fetch_page("primary")
 
     def answer(self) -> Response:
-        """Answer the page with its meta, its tag, and the way to the next one (RFC 8288)."""
+        """Answer the page with its meta, its tag, and the way to the next one (RFC 8288).
+
+        Raises ApiError 400, 401 or 404, ValidationError, pool.Unavailable.
+        """
         tags = request.if_none_match
+        # Not yet for `*`, which says that there is a page: that must be found first.
         if tags and (tag := entity_tag(g.key["change_count"])) in tags.as_set(include_weak=True):
             return not_modified(tag)
         if g.refusal:
             raise g.refusal
         page = g.key if "items" in g.key else self._find_page()
-        if page is None or page["items"] is None:
+        if page is None:  # The key was revoked or expired since.
+            raise unauthorized()
+        if page["items"] is None:
             raise ApiError(404)
         g.row_count = page["row_count"]
         last, limit = page["last_item"], g.args["limit"]
@@ -74,25 +80,27 @@ class Listing:
 
     def _load_args(self) -> dict:
         """Return what the query needs of the request. Raises ApiError 400, ValidationError."""
-        path = {}
+        args = {}
         if "id" in request.view_args:
             try:
-                conversation_id = UUID(bytes=decode_base64url(request.view_args["id"], 16))
+                args["conversation_id"] = UUID(bytes=decode_base64url(request.view_args["id"], 16))
             except ValueError:
                 raise ApiError(400) from None
-            path = {"conversation_id": conversation_id}
-        return path | self.schema.check_query(request.args)
+        args |= self.schema.check_query(request.args)
+        args["cursor_at"], args["cursor_id"] = args.pop("cursor")
+        return args
 
     def _find_page(self) -> dict | None:
-        """Read the page where lists are read; the key is known to be live."""
-        page = self._fetch_page("replica") if pool.has_replica() else None
+        """Read the page where lists are read; the key was live just now."""
+        page = None
+        if pool.has_replica():
+            # A standby may lack what a migration has just added.
+            with contextlib.suppress(psycopg.errors.UndefinedTable):
+                page = self._fetch_page("replica")
         return page or self._fetch_page("primary")
 
     def _fetch_page(self, role: str) -> dict | None:
-        cursor_at, cursor_id = g.args["cursor"]
-        params = {"cursor_at": cursor_at, "cursor_id": cursor_id}
-        params |= {"key_hash": g.key_hash, "scope": SCOPE}
-        return db.fetch_page(self.query, role, **g.args, **params)
+        return db.fetch_page(self.query, role, key_hash=g.key_hash, **g.args)
 
 
 def conversation_position(item: dict) -> tuple[datetime, bytes]:

@@ -23,10 +23,11 @@ ANSWER_SECONDS = 2.5
 # A request's statements are planned once a connection: planning takes longer than most take to run.
 # So a plan must not trust what it guesses of sizes: it may be made while the tables are empty, when
 # to read them whole looks cheapest, and for a count that looks worth parallel workers, but is not.
-PLANNING = (
-    "SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
-    "SET max_parallel_workers_per_gather = 0"
-)
+PLANNING = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "max_parallel_workers_per_gather": "0",
+}
 
 TEMPORARY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
 
@@ -122,9 +123,12 @@ def _prepare_session(conn: Connection, hurried: bool) -> None:
     conn.adapters.register_loader("varchar", AsItComes)
     conn.answer_seconds = ANSWER_SECONDS if hurried else None
     milliseconds = int(STATEMENT_SECONDS * 1000) if hurried else 0
-    if hurried:
-        conn.execute(PLANNING, prepare=False)
+    # Said to both: behind PgBouncer, a command's connection may have been a request's.
+    planning = [
+        f"SET {name} = {value}" if hurried else f"RESET {name}" for name, value in PLANNING.items()
+    ]
     conn.execute(
+        f"{'; '.join(planning)};"
         # No JIT: a total that counts a large inbox looks costly, and compiling costs more.
         "SET timezone = 'UTC'; SET jit = off;"
         f"SET statement_timeout = {milliseconds}; SET lock_timeout = {milliseconds};"

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from marshmallow import ValidationError, validates_schema
 
-from importers import BROKEN_FILE, Export, Row, UnreadableFile, complain, quick_check, read_ndjson
+from ndjson import BROKEN_FILE, Export, Row, UnreadableFile, complain, quick_check, read_ndjson
 from schemas.create_message import ImportMessageSchema
 from schemas.fields import Text, parse_instant
 

@@ -12,8 +12,9 @@ import delivery
 import telemetry
 from envelope import error_body
 
+# About what it takes another worker to wake. The most is less than what a request takes.
 HESITATION_SECONDS = 50e-6
-MAX_HESITATION_SECONDS = 1e-3
+MAX_HESITATION_SECONDS = 400e-6
 REASONS = {400: "Bad Request", 500: "Internal Server Error"}
 
 
@@ -21,13 +22,14 @@ class Worker(ThreadWorker):
     """A worker for bytes that may not be HTTP, and that leaves its share to the others."""
 
     def accept(self, listener: socket.socket) -> None:
-        """Accept a connection, the later the more are open.
+        """Accept a connection, the later the more there is to do.
 
         All workers wake for it, and who is awake already wins each time: of a burst of keep-alive
         connections, one worker would get the most and the others idle.
         """
         if self.cfg.workers > 1:
-            time.sleep(min(self.nr_conns * HESITATION_SECONDS, MAX_HESITATION_SECONDS))
+            busy = self.nr_conns - len(self.keepalived_conns)
+            time.sleep(min(busy * HESITATION_SECONDS, MAX_HESITATION_SECONDS))
         super().accept(listener)
 
     def handle_error(self, req, client: socket.socket, addr, exc: Exception) -> None:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 import keys
-import listing
 import pool
 from bench import limits, load, servers
 from bench.database import ORGANIZATION_ID, Inbox
@@ -179,9 +178,9 @@ def statement_rates(inbox: Inbox, seconds: int) -> dict[str, float]:
     page = key | dict.fromkeys(filters) | {"limit": 50}
     scripts = {
         POLL: limits.statement("get_api_key", key | {"conditional": True}),
-        PAGE_ONE: limits.statement("list_conversations", page, "scope"),
+        PAGE_ONE: limits.statement("list_conversations", page),
     }
     return {
-        name: limits.rate(inbox.url, script, seconds, load.CONNECTIONS, scope=listing.SCOPE)
+        name: limits.rate(inbox.url, script, seconds, load.CONNECTIONS)
         for name, script in scripts.items()
     }

@@ -114,10 +114,12 @@ def _posting_script(counted: bool) -> str:
     values = {
         "organization_id": f"'{ORGANIZATION_ID}'",
         "messages": ":messages",
+        "summaries": ":summaries",
         "slot": f"(pg_backend_pid() % {db.COUNT_SLOTS})",
         "step": "1",
+        "now": "now()",
     }
-    update = db.QUERIES["update_conversations"]
+    create, update = db.QUERIES["create_messages"], db.QUERIES["update_conversations"]
     if not counted:
         before, _, _ = update.partition("INSERT INTO conversation_counts")
         update = f"{before} SELECT count(*) FROM updated"
@@ -133,7 +135,7 @@ def _posting_script(counted: bool) -> str:
             f"\\set contact random(0, {CONTACTS - 1})",
             message,
             "BEGIN;",
-            limits.fill(db.QUERIES["create_messages"], values),
+            limits.fill(create, values).replace(";\n", " \\gset"),
             limits.fill(update, values),
             "COMMIT;",
         ]

@@ -1,5 +1,5 @@
 -- Distributes a migrated database over a Citus cluster by organization; run once, with psql, after
--- flask migrate. organization_id leads every key, so each request is answered by one node.
+-- flask migrate. organization_id leads every key, so what is written for it is written to one node.
 SELECT create_reference_table('organizations');
 SELECT create_reference_table('api_keys');
 SELECT create_distributed_table('phone_numbers', 'organization_id');

@@ -94,7 +94,7 @@ class Organization:
 
     def number_of(self, phone_number_id: uuid.UUID) -> str:
         """The number with that id."""
-        (number,) = inbox.phone_numbers(self.id, ids=[phone_number_id])
+        (number,) = inbox.find_phone_numbers(self.id, ids=[phone_number_id])
         return number
 
     def message(self, contact: str, at: datetime | str, body: str | None = "hello", **fields):
@@ -114,7 +114,7 @@ class Organization:
             "created_at": at.astimezone(UTC),
             **fields,
         }
-        return inbox.complete_message(given, inbox.phone_numbers(self.id))
+        return inbox.complete_message(given, inbox.list_phone_numbers(self.id))
 
     def receive(self, contact: str, at: datetime | str, body: str | None = "hello", **fields):
         """Store one such message and return its id."""

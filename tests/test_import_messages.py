@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 
 import importers
 import pool
+from ndjson import quick_check, read_messages
 from schemas.create_message import CreateMessageSchema, ImportMessageSchema
 
 AT = "2026-04-28T12:00:01Z"
@@ -341,8 +342,8 @@ def test_an_import_that_breaks_off_keeps_its_batches_and_can_be_repeated(
             raise pool.Unavailable("away")
         return target.store(messages)
 
-    export = importers.read_messages(io.BytesIO(content))
-    tallies = importers.import_rows(export, target._replace(store=store), io.BytesIO(), print)
+    export = read_messages(io.BytesIO(content))
+    tallies = importers.Import(target._replace(store=store), io.BytesIO(), print).run(export)
     assert [tally.total() for tally in itertools.islice(tallies, 2)] == [2, 4]
     with pytest.raises(pool.Unavailable):
         next(tallies)
@@ -372,21 +373,43 @@ def test_an_import_tells_postgresql_how_large_the_tables_are(alice, imports):
     assert sizes["known"] == sizes["real"]
 
 
-def test_memory_holds_a_part_of_the_rows(alice, monkeypatch):
-    monkeypatch.setattr(importers, "BATCH", 100)
-    lines = [
-        ndjson(row(alice, body=f"{n} " + "x" * 1500, **{"from": contact(n)})) for n in range(4000)
-    ]
-    export = importers.read_messages(iter(lines))
-    target = importers.into_messages(alice.id)
+def most_memory(organization, contacts: int, rows: int) -> int:
+    """Import that many messages and return how many bytes were in use at most."""
+    messages = (
+        row(organization, body=f"{n} " + "x" * 500, **{"from": contact(n % contacts)})
+        for n in range(rows)
+    )
+    target = importers.into_messages(organization.id)
     tracemalloc.start()
     try:
-        *_, tally = importers.import_rows(export, target, io.BytesIO(), print)
-        _, most = tracemalloc.get_traced_memory()
+        export = read_messages(map(ndjson, messages))
+        *_, tally = importers.Import(target, io.BytesIO(), print).run(export)
+        assert tally.total() == rows
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert tally == {"imported": 4000}
-    assert most < sum(map(len, lines)) / 2
+
+
+@pytest.mark.parametrize("contacts", [1, 1000])
+def test_memory_does_not_grow_with_the_file(alice, monkeypatch, contacts):
+    monkeypatch.setattr(importers, "BATCH", 50)
+    monkeypatch.setattr(importers, "RUN", 100)
+    monkeypatch.setattr(importers, "PARTS", 10)
+    few, many = (most_memory(alice, contacts, rows) for rows in (1000, 5000))
+    assert many < few * 2
+
+
+def test_windows_are_stored_one_after_the_other(alice, monkeypatch):
+    monkeypatch.setattr(importers, "BATCH", 3)
+    monkeypatch.setattr(importers, "WINDOW", 10)
+    read = itertools.count()
+    lines = (ndjson(row(alice, body=str(n), **{"from": contact(n)})) for n in range(25))
+    export = read_messages(line for line in lines if next(read) is not None)
+    run = importers.Import(importers.into_messages(alice.id), io.BytesIO(), print).run(export)
+    assert next(run)["imported"] > 0
+    assert next(read) <= 11
+    *_, tally = run
+    assert tally == {"imported": 25}
 
 
 VALUES = st.one_of(
@@ -421,7 +444,7 @@ def test_the_quick_check_of_a_row_is_the_check_of_a_request(changes, missing):
     candidate = {name: value for name, value in candidate.items() if name not in missing}
     for schema in (CreateMessageSchema(), ImportMessageSchema()):
         outcomes = []
-        for check in (schema.check, importers.quick_check(schema)):
+        for check in (schema.check, quick_check(schema)):
             try:
                 outcomes.append(check(candidate))
             except ValidationError as error:

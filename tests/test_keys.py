@@ -161,6 +161,21 @@ def test_a_revoked_key_is_refused_on_the_next_request(alice):
     assert status_of(alice, other) == 200
 
 
+def test_a_key_that_is_revoked_before_the_page_is_read_opens_nothing(alice, monkeypatch):
+    fetch_page = db.fetch_page
+
+    def revoke_and_fetch(*args, **kwargs):
+        (key,) = db.fetch_all("list_api_keys", organization_id=alice.id)
+        db.execute("revoke_api_key", organization_id=alice.id, id=key["id"])
+        return fetch_page(*args, **kwargs)
+
+    monkeypatch.setattr(db, "fetch_page", revoke_and_fetch)
+    headers = {**alice.auth, "If-None-Match": 'W/"another"'}
+    response = alice.client.get("/v1/conversations", headers=headers)
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
 def test_a_key_that_was_revoked_keeps_its_first_instant(alice):
     id = stored_key(alice)["id"]
     db.execute("revoke_api_key", organization_id=alice.id, id=id)

@@ -17,6 +17,7 @@ import app as service
 import checks
 import importers
 import inbox
+import ndjson
 
 OWN = ["+15551112222", "+15551113333"]
 CONTACTS = ["+15554443333", "+15558889999", "54321"]
@@ -203,7 +204,7 @@ class Inbox(RuleBasedStateMachine):
     @rule(batch=st.lists(messages(), min_size=1, max_size=6))
     def import_messages(self, batch):
         outcomes = [self.model.add(message) for message in batch]
-        tally = self.load(importers.read_messages, batch, importers.into_messages)
+        tally = self.load(ndjson.read_messages, batch, importers.into_messages)
         names = {"created": "imported", "known": "already there", "conflict": "refused"}
         assert tally == Counter(names[outcome] for outcome in outcomes)
 
@@ -231,7 +232,7 @@ class Inbox(RuleBasedStateMachine):
             latest = self.model.latest(event[:2], event[2])
             news += latest is None or event[3] > latest
             self.model.events.append(event)
-        tally = self.load(importers.read_consent, map(self.event, batch), importers.into_consent)
+        tally = self.load(ndjson.read_consent, map(self.event, batch), importers.into_consent)
         assert tally == Counter({"imported": news, "already there": len(batch) - news})
 
     @rule(now=st.sampled_from(SWEEPS))
@@ -306,7 +307,7 @@ class Inbox(RuleBasedStateMachine):
         """Import rows as an NDJSON file and return the tally."""
         file = io.BytesIO(b"\n".join(map(orjson.dumps, rows)))
         target = into(self.alice.id)
-        *_, tally = importers.import_rows(read(file), target, io.BytesIO(), lambda *_: None)
+        *_, tally = importers.Import(target, io.BytesIO(), lambda *_: None).run(read(file))
         return tally
 
     def shown(self, message: dict) -> dict:

@@ -18,7 +18,7 @@ import migrations
 import pool
 
 ORGANIZATION = uuid.UUID(int=1)
-KEY = {"key_hash": hashlib.sha256(ORGANIZATION.bytes).digest(), "scope": "conversations:read"}
+KEY = {"key_hash": hashlib.sha256(ORGANIZATION.bytes).digest()}
 NEWEST = datetime(2026, 4, 28, 12, 0, tzinfo=UTC)
 LIMIT = 50
 BIG_TABLES = ("conversations", "messages", "phone_numbers", "api_keys")
@@ -141,7 +141,8 @@ def explain_planned_once(conn, name: str, /, options: str = "FORMAT JSON", **par
     numbered = query % {key: f"${number}" for number, key in enumerate(names, 1)}
     execution = f"EXPLAIN ({options}) EXECUTE query ({', '.join(f'%({key})s' for key in names)})"
     with conn.transaction(force_rollback=True):
-        conn.execute(pool.PLANNING, prepare=False)
+        for setting in pool.PLANNING.items():
+            conn.execute("SELECT set_config(%s, %s, TRUE)", setting)
         conn.execute(f"PREPARE query AS {numbered}", prepare=False)
         row = psycopg.ClientCursor(conn).execute(execution, params).fetchone()
         conn.execute("DEALLOCATE query", prepare=False)
@@ -231,6 +232,7 @@ VALUES = {
     "conversation_id": uuid.UUID(int=4),
     "events": orjson.dumps([EVENT]).decode(),
     "messages": orjson.dumps([MESSAGE]).decode(),
+    "summaries": orjson.dumps([MESSAGE | {"preview": "hello", "message_count": 1}]).decode(),
     "conditional": True,
     **KEY,
     "prefix": "am_live_test",
@@ -242,6 +244,7 @@ VALUES = {
     "message_retention_days": 90,
     "number": contact(1),
     "numbers": [contact(1)],
+    "now": NEWEST,
     "readable_from": NEWEST,
     "redacted_at": NEWEST,
     "slot": 1,

@@ -70,6 +70,24 @@ def test_lists_come_from_the_replica_and_a_lagging_tag_misses_nothing(stage):
     assert tag != old_tag
 
 
+def test_a_standby_that_lacks_a_migration_is_passed_over(stage):
+    primary, standby, service, organization = stage
+
+    def has_view() -> bool:
+        with psycopg.connect(standby.url, autocommit=True) as conn:
+            return conn.execute("SELECT to_regclass('live_api_keys')").fetchone()[0] is not None
+
+    with psycopg.connect(primary.url, autocommit=True) as conn:
+        (view,) = conn.execute("SELECT pg_get_viewdef('live_api_keys')").fetchone()
+        conn.execute("DROP VIEW live_api_keys")
+        wait_until(lambda: not has_view(), seconds=5)
+        pause_replay(standby)
+        conn.execute(f"CREATE VIEW live_api_keys AS {view}")
+    assert get(service, organization)[0] == 200
+    resume_replay(standby)
+    wait_until(has_view, seconds=5)
+
+
 def test_a_key_is_revoked_at_once_however_far_the_replica_lags(stage):
     _, standby, service, _ = stage
     organization = new_organization(None)

@@ -23,7 +23,7 @@ def new_crowd(client, shared: int, spaced: int):
     """An organization with conversations on two numbers: some in one microsecond, some 37 apart."""
     alice = new_organization(client)
     alice.new_number("+15551119999")
-    numbers = inbox.phone_numbers(alice.id)
+    numbers = inbox.list_phone_numbers(alice.id)
     steps = [0] * shared + [step for step in range(-spaced // 2, spaced // 2 + 1) if step]
     messages = [
         inbox.complete_message(
@@ -82,7 +82,6 @@ def walk(organization, limit: int, **filters) -> list[str]:
         page = db.fetch_one(
             "list_conversations",
             key_hash=keys.hash_key(organization.key),
-            scope=listing.SCOPE,
             cursor_at=position[0],
             cursor_id=position[1],
             limit=limit,

@@ -63,7 +63,7 @@ def connections(app):
 def new_inbox():
     organization = new_organization(None, OWN[0])
     organization.new_number(OWN[1])
-    return organization, inbox.phone_numbers(organization.id)
+    return organization, inbox.list_phone_numbers(organization.id)
 
 
 def message(numbers: dict, *, own: str, contact: str, at: datetime, **fields) -> dict:

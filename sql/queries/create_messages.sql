@@ -1,6 +1,6 @@
--- Stores the messages that are not there yet; of those with the same id, the first. Returns the ids
--- that were there before, whether an id came more than once, and the consent events that the new
--- messages are. update_conversations follows.
+-- Stores the messages that are not there yet; of those with the same id, the first. Returns how
+-- many that were, the ids that were there before, what the new messages add to the summaries of
+-- their conversations, for update_conversations, and the consent events that they are.
 -- Sorted, as update_conversations is: two writers with the same rows must wait for each other in
 -- the same order.
 WITH given AS (
@@ -53,16 +53,41 @@ created AS (
         coalesce(media_urls, '{}'),
         body IS NOT NULL,
         segment_count,
-        coalesce(created_at, now())
+        coalesce(created_at, %(now)s)
     FROM incoming
     ORDER BY id
     ON CONFLICT (organization_id, id) DO NOTHING
     RETURNING id, created_at
+),
+
+newest AS (
+    SELECT DISTINCT ON (incoming.phone_number_id, incoming.contact_number)
+        incoming.phone_number_id,
+        incoming.phone_number,
+        incoming.contact_number,
+        created.created_at,
+        created.id,
+        incoming.direction,
+        CASE
+            WHEN char_length(incoming.body) > 160 THEN left(incoming.body, 159) || '…' ELSE
+                incoming.body
+        END AS preview,
+        count(*)
+            OVER (PARTITION BY incoming.phone_number_id, incoming.contact_number)
+            AS message_count
+    FROM incoming
+    INNER JOIN created ON incoming.id = created.id
+    ORDER BY
+        incoming.phone_number_id ASC,
+        incoming.contact_number ASC,
+        created.created_at DESC,
+        created.id DESC
 )
 
 SELECT
+    count(created.id) AS created_count,
     coalesce(array_agg(incoming.id::text) FILTER (WHERE created.id IS NULL), '{}') AS known,
-    count(*) < (SELECT count(*) FROM given) AS has_repeated,
+    (SELECT json_agg(newest)::text FROM newest) AS summaries,
     coalesce(
         json_agg(
             json_build_object(

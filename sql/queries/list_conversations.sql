@@ -1,7 +1,7 @@
 -- One page of conversations, newest first, as one row: the live key with this hash, and what it
--- opens with the scope: the page's items as JSON, the last of them if more follow, and the total
--- and the change count of the same snapshot. No row: there is no such key. An absent filter is
--- NULL; db.query_given lets each set of filters have its plan and so its index.
+-- opens: the page's items as JSON, the last of them if more follow, and the total and the change
+-- count of the same snapshot. No row: there is no such key. An absent filter is NULL;
+-- db.query_given lets each set of filters have its plan and so its index.
 WITH api_key AS (
     SELECT
         organization_id,
@@ -13,12 +13,6 @@ WITH api_key AS (
     WHERE key_hash = %(key_hash)s
 ),
 
-opened AS (
-    SELECT organization_id
-    FROM api_key
-    WHERE %(scope)s = any(scopes)
-),
-
 page AS (
     SELECT
         list_item::text AS item,
@@ -26,7 +20,7 @@ page AS (
         id
     FROM conversations
     WHERE
-        organization_id = (SELECT organization_id FROM opened)
+        organization_id = (SELECT organization_id FROM api_key)
         AND (last_message_at, id) < (
             coalesce(%(cursor_at)s::timestamptz, 'infinity'),
             coalesce(%(cursor_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -54,7 +48,7 @@ counted AS (
         ), 0) AS total,
         coalesce(sum(change_count), 0) AS change_count
     FROM conversation_counts
-    WHERE organization_id = (SELECT organization_id FROM opened)
+    WHERE organization_id = (SELECT organization_id FROM api_key)
 )
 
 SELECT
@@ -76,7 +70,7 @@ SELECT
                 SELECT count(*)
                 FROM conversations
                 WHERE
-                    organization_id = (SELECT organization_id FROM opened)
+                    organization_id = (SELECT organization_id FROM api_key)
                     -- The same as message_count > 0, but the indexes alone can tell.
                     AND last_message_at IS NOT NULL
                     AND (

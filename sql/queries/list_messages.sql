@@ -1,7 +1,7 @@
 -- One page of a conversation's messages, oldest first, as one row: the live key with this hash, and
--- what it opens with the scope: the page's items as JSON, the last of them if more follow, and the
--- total and the change count of the same snapshot. No row: there is no such key. No items: there is
--- no such conversation.
+-- what it opens: the page's items as JSON, the last of them if more follow, and the total and the
+-- change count of the same snapshot. No row: there is no such key. No items: there is no such
+-- conversation.
 WITH api_key AS (
     SELECT
         organization_id,
@@ -11,12 +11,6 @@ WITH api_key AS (
         is_stale
     FROM live_api_keys
     WHERE key_hash = %(key_hash)s
-),
-
-opened AS (
-    SELECT organization_id
-    FROM api_key
-    WHERE %(scope)s = any(scopes)
 ),
 
 page AS (
@@ -31,7 +25,7 @@ page AS (
         redacted_at
     FROM messages
     WHERE
-        organization_id = (SELECT organization_id FROM opened)
+        organization_id = (SELECT organization_id FROM api_key)
         AND conversation_id = %(conversation_id)s
         AND (created_at, id) > (
             coalesce(%(cursor_at)s::timestamptz, '-infinity'),
@@ -70,7 +64,7 @@ listed AS (
     FROM conversations
     LEFT JOIN page ON TRUE
     WHERE
-        conversations.organization_id = (SELECT organization_id FROM opened)
+        conversations.organization_id = (SELECT organization_id FROM api_key)
         AND conversations.id = %(conversation_id)s
         AND conversations.message_count > 0
     GROUP BY conversations.message_count
@@ -93,7 +87,7 @@ SELECT
     (
         SELECT coalesce(sum(change_count), 0)::bigint
         FROM conversation_counts
-        WHERE organization_id = (SELECT organization_id FROM opened)
+        WHERE organization_id = (SELECT organization_id FROM api_key)
     ) AS change_count
 FROM api_key
 LEFT JOIN listed ON TRUE

@@ -1,4 +1,4 @@
--- All numbers of the organization, as create_messages needs them: an import reads them once.
+-- All numbers of the organization: an import reads them once.
 SELECT
     id,
     number

@@ -1,36 +1,20 @@
--- Adds new messages to the summaries of their conversations, which are born here if need be, and to
--- the counts. A summary moves only forward, so the order in which messages arrive leaves no trace.
+-- Adds what create_messages returned to the summaries of the conversations, which are born here if
+-- need be, and to the counts. A summary moves only forward, so the order in which messages arrive
+-- leaves no trace.
 WITH incoming AS (
-    SELECT DISTINCT ON (message.phone_number_id, message.contact_number)
-        message.phone_number_id,
-        message.phone_number,
-        message.contact_number,
-        coalesce(message.created_at, now()) AS created_at,
-        message.id,
-        message.direction,
-        CASE
-            WHEN char_length(message.body) > 160 THEN left(message.body, 159) || '…' ELSE
-                message.body
-        END AS preview,
-        count(*)
-            OVER (PARTITION BY message.phone_number_id, message.contact_number)
-            AS message_count
+    SELECT summary.*
     FROM
-        json_to_recordset(%(messages)s::json)
-            AS message (
-                id uuid,
+        json_to_recordset(%(summaries)s::json)
+            AS summary (
                 phone_number_id uuid,
                 phone_number text,
                 contact_number text,
+                created_at timestamptz,
+                id uuid,
                 direction text,
-                body text,
-                created_at timestamptz
+                preview text,
+                message_count bigint
             )
-    ORDER BY
-        message.phone_number_id ASC,
-        message.contact_number ASC,
-        created_at DESC,
-        message.id DESC
 ),
 
 updated AS (
