@@ -22,12 +22,12 @@ CREATE_MESSAGE = CreateMessageSchema()
 RECORD_CONSENT = RecordConsentSchema()
 
 
-def find_key(key_hash: bytes) -> dict | None:
-    """Return the live key with this hash."""
+def fetch_key(key_hash: bytes) -> dict | None:
+    """Return the live key with this hash. Raises pool.Unavailable."""
     return db.fetch_one("get_api_key", key_hash=key_hash, conditional=False)
 
 
-def requires(scope: str, find_key: Callable[[bytes], dict | None] = find_key):
+def requires(scope: str, find_key: Callable[[bytes], dict | None] = fetch_key):
     """Mark a view with the scope that its key must have, and with the way to find the key."""
 
     def mark(view):

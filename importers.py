@@ -21,7 +21,7 @@ from ndjson import Export, Row, complain
 
 # A batch is one transaction: the smaller, the shorter others wait for a conversation that is in it.
 BATCH = 5_000
-# To write a conversation's summary costs more than a message. So as many rows are sorted to their
+# A conversation's summary costs more to write than a message: so many rows are sorted to their
 # conversations before they are stored, and each summary is written about once.
 WINDOW = 200 * BATCH
 # They are sorted part by part, and of a part no more at once than fits into memory.
