@@ -351,8 +351,9 @@ def test_a_damaged_archive_gives_what_it_can_and_says_where_it_ends(alice, impor
     result = imports("twilio-json", bytes(content), ends_with=1)
     assert result.stdout.endswith("refused 1\n") or damage == "flipped"
     assert 0 < alice.conversations()[0]["message_count"] <= 5000
-    last = result.stderr.splitlines()[-1]
-    assert re.fullmatch(r"line \d+: cannot be read, nor what follows: .+", last)
+    # A flipped bit can also repeat an id, which shows only when the rows are stored.
+    ends = r"^line \d+: cannot be read, nor what follows: .+$"
+    assert len(re.findall(ends, result.stderr, re.MULTILINE)) == 1
 
 
 def test_columns_are_found_by_name(alice, imports):
