@@ -1,4 +1,4 @@
-"""The blueprint `v1`: the key check, then the views, each of them load, query, answer."""
+"""The blueprint `v1`: the key check, which for a list reads its page too, then the views."""
 
 import contextlib
 from collections.abc import Callable

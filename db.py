@@ -63,7 +63,7 @@ def execute(name: str, conn: pool.Connection | None = None, /, **params) -> int:
 
 
 def fetch_page(name: str, role: str, /, **params) -> dict | None:
-    """Return the row of a list query, run on a server of that role: a live key's, with its page."""
+    """Run a list query on a server of that role; return a live key's row with its page, or None."""
     given = frozenset(param for param, value in params.items() if value is not None)
     with pool.connection(role) as conn:
         return _run(query_given(name, given), conn, params).fetchone()

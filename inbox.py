@@ -77,17 +77,20 @@ def complete_message(given: dict, numbers: dict[str, UUID]) -> dict:
         "contact_number": given[f"{contact}_number"],
         **given,
     }
-    if inbound and (body := given.get("body")) and (word := keyword(body)):
-        message["opted_in"] = word in OPT_IN_KEYWORDS
+    opted_in = opted_in_by(given.get("body") or "") if inbound else None
+    if opted_in is not None:
+        message["opted_in"] = opted_in
     return message
 
 
-def keyword(body: str) -> str | None:
-    """Return the keyword that a whole text is."""
+def opted_in_by(body: str) -> bool | None:
+    """Return what a text makes of consent if the whole of it is a keyword."""
     word = body.strip()
     # ASCII only: str.upper would also turn a long s into S.
     word = word.upper() if word.isascii() else ""
-    return word if word in OPT_OUT_KEYWORDS or word in OPT_IN_KEYWORDS else None
+    if word in OPT_IN_KEYWORDS:
+        return True
+    return False if word in OPT_OUT_KEYWORDS else None
 
 
 def create_messages(organization_id: UUID, messages: Sequence[dict | Fragment]) -> list[Verdict]:

@@ -345,6 +345,9 @@ def test_the_total_counts_no_conversations_but_for_contact_number_and_since(conn
     if "contact_number" in filters:
         assert scan["Index Name"] == "conversations_with_contact"
     else:
+        # With since alone, PostgreSQL 18 may skip from one consent to the other: it costs the same.
+        either = {"conversations_by_consent"} if filters == {"since"} else set()
+        assert scan["Index Name"] in {index_for(filters)} | either
         assert scan["Node Type"] == "Index Only Scan"
         assert scan["Heap Fetches"] == 0
 

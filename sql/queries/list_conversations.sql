@@ -3,12 +3,7 @@
 -- count of the same snapshot. No row: there is no such key. An absent filter is NULL;
 -- db.query_given lets each set of filters have its plan and so its index.
 WITH api_key AS (
-    SELECT
-        organization_id,
-        id,
-        prefix,
-        scopes,
-        is_stale
+    SELECT live_api_keys.*
     FROM live_api_keys
     WHERE key_hash = %(key_hash)s
 ),

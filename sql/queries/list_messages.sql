@@ -3,12 +3,7 @@
 -- change count of the same snapshot. No row: there is no such key. No items: there is no such
 -- conversation.
 WITH api_key AS (
-    SELECT
-        organization_id,
-        id,
-        prefix,
-        scopes,
-        is_stale
+    SELECT live_api_keys.*
     FROM live_api_keys
     WHERE key_hash = %(key_hash)s
 ),
