@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: run test soak bench lint clean tools
 
 run: .venv/run
-	@exec $(BIN)/flask quickstart
+	@exec $(BIN)/python -m gunicorn
 
 test: .venv/dev tools
 	@$(BIN)/python -m pytest -rs -m "not soak"

@@ -1,72 +1,73 @@
-"""The server's settings, each with its why."""
+"""The settings of gunicorn, each with its reason. `make run` is gunicorn with these."""
 
 import os
 import shutil
-import sys
 import tempfile
 
-from gunicorn.http import message
+from conversations.api import startup
+from conversations.api.worker import Logger, Worker, ignore_signals, obey_signals_while_booting
+from conversations.settings import load
 
-import embedded
-import migrations
-import pool
-import settings
-import worker
-
-options = settings.load()
+options = load()
 
 wsgi_app = "app:app"
-bind = f"0.0.0.0:{options['PORT']}"
-workers = options["WEB_CONCURRENCY"]
+bind = [
+    f"[{host}]:{options.port}" if ":" in host else f"{host}:{options.port}" for host in options.host
+]
+workers = options.web_concurrency
 # Threads, and more of them than connections: a client that sends its request slowly holds one.
-worker_class = worker.Worker
-threads = options["WEB_THREADS"]
+worker_class = Worker
+threads = options.web_threads
 # Above the 90 s for which a router keeps its connections, so that it never meets a closed one.
 keepalive = 95
 # Under the 30 s that platforms allow between TERM and KILL.
 graceful_timeout = 25
-# Each worker opens its own pool; a pool shared over a fork mixes up answers.
+# Each worker opens its own pool; a pool that is shared over a fork mixes up rows.
 preload_app = False
-# One log line per request comes from the application, which knows what must not be in it.
+# One log line for each request comes from the application, which knows what must not be in it.
 accesslog = None
-# Long enough that the application gets to name a parameter of 10,000 characters that it refuses;
-# gunicorn itself stops at 8190, or nowhere.
-limit_request_line = message.MAX_REQUEST_LINE = 65536
+logger_class = Logger
+# The longest that gunicorn offers short of no limit: the application names what is too long.
+limit_request_line = 8190
 control_socket_disable = True
 
 # Where the workers leave their metrics; prometheus_client must know before it is imported.
-if options["METRICS"] and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+if options.metrics and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics")
 
 
 def on_starting(server) -> None:
-    """Find the database; refuse to serve with the debugger on or over a schema that is behind."""
-    if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
-        sys.exit("FLASK_DEBUG is on: it would show everybody what only you may see. Unset it.")
-    if options["DATABASE_URL"] is None:
-        options["DATABASE_URL"] = os.environ["DATABASE_URL"] = embedded.acquire()
-    try:
-        migrations.require_current(options["DATABASE_URL"], options["DATABASE_PREPARED_STATEMENTS"])
-    except (migrations.SchemaBehind, migrations.LedgerMismatch) as error:
-        sys.exit(str(error))
-    except pool.Unavailable as error:
-        server.log.warning("starting without the database, every answer will be 503: %s", error)
+    """Take the port and find the database, or say in a sentence why that is impossible."""
+    startup.refuse_debugger()
+    obey_signals_while_booting()
+    startup.listen(server)
+    if options.database_url is None:
+        key = startup.prepare_embedded_database()
+        startup.announce(key, options, server.cfg.workers)
+    else:
+        startup.check_database(server, options)
 
 
-def when_ready(server) -> None:
-    """Take the signals that flask quickstart put off."""
-    embedded.take_over()
+def post_worker_init(worker) -> None:
+    """Count the worker."""
+    startup.note_worker_is_up()
 
 
 def child_exit(server, worker) -> None:
     """Take a worker that ended out of the metrics."""
-    if options["METRICS"]:
+    if options.metrics:
         from prometheus_client.multiprocess import mark_process_dead
 
         mark_process_dead(worker.pid)
 
 
+def worker_exit(server, worker) -> None:
+    """Let a worker that ends come to its end."""
+    ignore_signals()
+
+
 def on_exit(server) -> None:
-    """Let go of what the metrics were kept in."""
-    if options["METRICS"]:
+    """Let the master come to its end, and remove what the metrics were kept in."""
+    ignore_signals()
+    if options.metrics:
         shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

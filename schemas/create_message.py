@@ -1,6 +1,8 @@
 """POST /v1/messages: the body, which is also a row of an NDJSON import."""
 
-from marshmallow import ValidationError, validates_schema
+from typing import Any
+
+from marshmallow import ValidationError
 
 from schemas.base import RequestSchema
 from schemas.fields import Choice, MediaUrls, PastInstant, PhoneNumber, SegmentCount, Text, Uuid
@@ -42,11 +44,10 @@ class CreateMessageSchema(RequestSchema):
         description="When it was exchanged, at most 24 hours ahead. Default: now."
     )
 
-    @validates_schema
-    def require_content(self, data: dict, **_) -> None:
-        """A message has a text or media."""
-        if data.get("body") is None and not data.get("media_urls"):
-            raise ValidationError(Text.complaint, "body")
+    def check_together(self, checked: dict[str, Any]) -> None:
+        """Refuse a message without text and media."""
+        if checked.get("body") is None and not checked.get("media_urls"):
+            raise ValidationError({"body": Text.complaint})
 
 
 class ImportMessageSchema(CreateMessageSchema):

@@ -66,7 +66,7 @@ def format_instant(instant: datetime) -> str:
 
 
 class Strict(fields.Field):
-    """A field whose `read` loads a value or raises; it has one complaint for whatever is wrong.
+    """A field whose `read` returns the value or raises; it has one complaint for every mistake.
 
     `json_schema`, `description` and `example` are what the API reference says of it.
     """
@@ -85,7 +85,7 @@ class Strict(fields.Field):
         )
 
     def read(self, value):
-        """Return the loaded value. Raises ValueError or one of its like to refuse."""
+        """Return the value. Raises ValueError, TypeError or LookupError to refuse it."""
         raise NotImplementedError
 
     def _deserialize(self, value, attr, data, **kwargs):

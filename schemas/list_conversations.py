@@ -1,17 +1,12 @@
-"""GET /v1/conversations: the arguments and the row."""
+"""GET /v1/conversations: the query parameters."""
 
-from schemas.base import QuerySchema
-from schemas.fields import Cursor, Limit, QueryFlag, QueryInstant, QueryPhoneNumber, Uuid
+from schemas.base import PageSchema
+from schemas.fields import QueryFlag, QueryInstant, QueryPhoneNumber, Uuid
 
 
-class ListConversationsSchema(QuerySchema):
-    """The query parameters of the page; all are optional and combine with AND."""
+class ListConversationsSchema(PageSchema):
+    """The query parameters; all are optional and combine with AND."""
 
-    cursor = Cursor(
-        load_default=(None, None),
-        description="The `meta.next_cursor` of the page before. The filters may change in between.",
-    )
-    limit = Limit(load_default=50, description="Rows of a page.")
     phone_number_id = Uuid(load_default=None, description="Only those of this number of yours.")
     contact_number = QueryPhoneNumber(
         load_default=None,

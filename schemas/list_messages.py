@@ -1,13 +1,15 @@
-"""GET /v1/conversations/{id}/messages: the arguments."""
+"""GET /v1/conversations/{id}/messages: the query parameters."""
 
-from schemas.base import QuerySchema
-from schemas.fields import Cursor, Limit
+from schemas.base import PageSchema
+from schemas.fields import Choice
 
 
-class ListMessagesSchema(QuerySchema):
-    """The query parameters; both are optional."""
+class ListMessagesSchema(PageSchema):
+    """The query parameters; all are optional."""
 
-    cursor = Cursor(
-        load_default=(None, None), description="The `meta.next_cursor` of the page before."
+    order = Choice(
+        "asc",
+        "desc",
+        load_default="asc",
+        description="`asc`: oldest first. `desc`: newest first.",
     )
-    limit = Limit(load_default=50, description="Rows of a page.")

@@ -172,12 +172,12 @@ class ReadinessSchema(HealthSchema):
         description="The newest migration that this version brings.",
         example="0001_create_organizations",
     )
-    last_sweep_at = Instant(
+    last_redaction_at = Instant(
         allow_none=True,
         description="When `flask redact-messages` last ran for an organization that has a "
         "retention window, or null.",
     )
-    sweep_is_overdue = Flag(
+    redaction_is_overdue = Flag(
         description="Whether one of those has waited for it longer than 26 hours.", example=False
     )
     replica_lag_bytes = Value(

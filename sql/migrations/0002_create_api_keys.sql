@@ -1,4 +1,4 @@
--- API keys: only a SHA-256 is stored, so a copy of this table opens nothing.
+-- API keys: only the SHA-256 of each is stored, so a copy of this table gives no access.
 CREATE TABLE api_keys (
     organization_id uuid NOT NULL,
     id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -14,7 +14,7 @@ CREATE TABLE api_keys (
     CONSTRAINT api_keys_organization_fkey FOREIGN KEY (organization_id) REFERENCES organizations (
         id
     ),
-    -- The one look-up that starts without an organization: get_api_key.
+    -- get_api_key: the one query of a request that starts without an organization.
     CONSTRAINT key_hash_is_unique UNIQUE (key_hash),
     CONSTRAINT key_hash_is_sha256 CHECK (octet_length(key_hash) = 32),
     CONSTRAINT scopes_are_known CHECK (

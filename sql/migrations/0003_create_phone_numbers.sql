@@ -1,5 +1,5 @@
--- The numbers an organization texts from. Ids may repeat across organizations, so that one can be
--- moved whole.
+-- The phone numbers of an organization. An id may occur in several organizations, so that a
+-- deployment can be split or merged without new ids.
 CREATE TABLE phone_numbers (
     organization_id uuid NOT NULL,
     id uuid NOT NULL DEFAULT gen_random_uuid(),
@@ -10,7 +10,7 @@ CREATE TABLE phone_numbers (
         organization_id
     ) REFERENCES organizations (id),
     CONSTRAINT number_is_unique UNIQUE (organization_id, number),
-    -- Of a conversation, which holds both.
+    -- The foreign key of conversations, which hold both.
     CONSTRAINT number_goes_with_id UNIQUE (organization_id, id, number),
     CONSTRAINT number_is_dialable CHECK (number ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$')
 );

@@ -8,8 +8,13 @@ RETURN encode(
     substring(sha256(uuid_send(phone_number_id) || decode(contact_number, 'escape')) FOR 16), 'hex'
 )::uuid;
 
+-- A message's body as list_conversations shows it. Null stays null.
+CREATE FUNCTION preview(body text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE WHEN char_length(body) > 160 THEN left(body, 159) || '…' ELSE body END;
+
 -- An instant as the API prints it: in UTC with Z, no fraction when it is zero, else six digits.
--- In PL/pgSQL, as the function below is: that keeps its plans from one statement to the next.
+-- PL/pgSQL, as in conversation_item, because it keeps its plans from one statement to the next.
 CREATE FUNCTION rfc3339(instant timestamptz) RETURNS text
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 BEGIN
@@ -23,7 +28,7 @@ CREATE FUNCTION is_opted_in(opted_in_at timestamptz, opted_out_at timestamptz) R
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN coalesce(opted_in_at > coalesce(opted_out_at, '-infinity'), FALSE);
 
--- A conversation as list_conversations answers it.
+-- A conversation as a row of list_conversations.
 CREATE FUNCTION conversation_item(
     id uuid,
     phone_number_id uuid,
@@ -65,7 +70,7 @@ CREATE TABLE conversations (
     organization_id uuid NOT NULL,
     id uuid NOT NULL GENERATED ALWAYS AS (conversation_id(phone_number_id, contact_number)) STORED,
     phone_number_id uuid NOT NULL,
-    -- The number itself too, which never changes: no query has to look it up.
+    -- The number itself too: it never changes, and so no query has to look it up.
     phone_number text NOT NULL,
     contact_number text NOT NULL,
     -- Two instants rather than a state, so that events may arrive in any order.
@@ -75,15 +80,16 @@ CREATE TABLE conversations (
     opted_in boolean NOT NULL GENERATED ALWAYS AS (
         is_opted_in(opted_in_at, opted_out_at)
     ) STORED,
-    -- Of the message with the greatest (created_at, id); rebuild_conversations defines them all.
+    -- The summary: of the message with the greatest (created_at, id). compute_summaries.sql defines
+    -- what each of these columns must equal.
     last_message_at timestamptz,
     last_message_id uuid,
     last_message_direction text,
     last_message_preview text,
     last_message_body_redacted_at timestamptz,
     message_count bigint NOT NULL DEFAULT 0,
-    -- Made when the row changes, which is seldom beside how often it is listed; null while it is
-    -- not listed.
+    -- The row as the list returns it, because a conversation is listed far more often than it
+    -- changes. Null without messages. A new field in it rewrites the whole table.
     list_item json GENERATED ALWAYS AS (
         CASE
             WHEN message_count > 0
@@ -119,14 +125,14 @@ CREATE TABLE conversations (
         last_message_preview IS NULL OR last_message_body_redacted_at IS NULL
     )
 )
--- Most updates move last_message_at; room on the page keeps the new version beside the old one.
+-- Most updates move last_message_at. Free room on each page keeps the new version on the same page.
 WITH (fillfactor = 90);
 
 COMMENT ON COLUMN conversations.last_message_preview
 IS 'what list_conversations shows of the body; null when it was removed or there was no text';
 
--- ANALYZE copies sample values into pg_statistic, where they would outlive redaction; no query
--- compares these columns.
+-- ANALYZE copies sample values into pg_statistic, where they would outlive redaction. No query
+-- compares these columns, so no plan misses the statistics.
 ALTER TABLE conversations
 ALTER COLUMN last_message_preview SET STATISTICS 0,
 ALTER COLUMN list_item SET STATISTICS 0;

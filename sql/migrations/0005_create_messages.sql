@@ -1,4 +1,4 @@
--- Every message sent or received. The numbers live on the conversation only.
+-- Every message that was sent or received. The numbers are stored in its conversation only.
 CREATE TABLE messages (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
@@ -7,13 +7,14 @@ CREATE TABLE messages (
     channel text NOT NULL,
     body text,
     media_urls text[] NOT NULL,
-    -- Kept after redaction: a picture without text lists as [media], a removed text as [redacted].
+    -- Kept after redaction, because a picture without text is listed as [media], a removed text as
+    -- [redacted].
     has_text boolean NOT NULL,
     segment_count smallint,
     created_at timestamptz NOT NULL,
     redacted_at timestamptz,
     CONSTRAINT messages_pkey PRIMARY KEY (organization_id, id),
-    -- Deferred: create_messages comes first and tells update_conversations which messages are new.
+    -- Deferred, because record_messages stores a message before its conversation.
     CONSTRAINT messages_conversation_fkey FOREIGN KEY (organization_id, conversation_id)
     REFERENCES conversations (organization_id, id) DEFERRABLE INITIALLY DEFERRED,
     CONSTRAINT direction_is_known CHECK (direction IN ('inbound', 'outbound')),
@@ -24,17 +25,18 @@ CREATE TABLE messages (
     )
 );
 
--- Not into pg_statistic, where samples would outlive redaction; no query compares these columns.
+-- ANALYZE copies sample values into pg_statistic, where they would outlive redaction. No query
+-- compares these columns, so no plan misses the statistics.
 ALTER TABLE messages
 ALTER COLUMN body SET STATISTICS 0,
 ALTER COLUMN media_urls SET STATISTICS 0;
 
--- list_messages and rebuild_conversations.
+-- list_messages and compute_summaries.
 CREATE INDEX messages_of_conversation
 ON messages (organization_id, conversation_id, created_at, id);
 
--- find_expired_messages: holds what can still be read, so a sweep with nothing to do touches one
--- page.
+-- find_expired_messages and get_retention. It holds only what can still be read, so a retention run
+-- with nothing to do reads one page.
 CREATE INDEX messages_readable
 ON messages (organization_id, created_at)
 WHERE body IS NOT NULL OR media_urls <> '{}';

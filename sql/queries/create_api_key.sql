@@ -1,4 +1,4 @@
--- Stores a key's hash, never the key.
+-- Stores the hash of a new key. The key itself is never stored.
 INSERT INTO api_keys (organization_id, key_hash, prefix, label, scopes, expires_at)
 VALUES (
     %(organization_id)s,

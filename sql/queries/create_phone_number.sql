@@ -1,4 +1,5 @@
--- A new number's id; nothing if the number or the given id is taken in this organization.
+-- Creates a phone number and returns its id; no row if the organization has the number or the id
+-- already. The id may be given, to restore or to migrate.
 INSERT INTO phone_numbers (organization_id, id, number)
 VALUES (%(organization_id)s, coalesce(%(id)s::uuid, gen_random_uuid()), %(number)s)
 ON CONFLICT DO NOTHING

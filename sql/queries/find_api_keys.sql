@@ -1,5 +1,5 @@
--- The keys that a display prefix or an id names, in any organization: the operator revokes by what
--- a leak shows.
+-- The keys with this display prefix or this id, of any organization. An operator revokes a key by what
+-- a log line or a leak shows of it.
 SELECT
     organization_id,
     id,

@@ -1,4 +1,5 @@
--- Those of the organization's numbers that are named, by the number or by its id.
+-- Those phone numbers of an organization that are named by number or by id. A request looks up the
+-- numbers of its body in this way.
 SELECT
     id,
     number

@@ -1,15 +1,14 @@
--- The key with this hash if it is live: with the lists, the one query that starts without an
--- organization_id. change_count is read only for a conditional request, which it can answer alone.
+-- The key with this hash, unless it is revoked or expired. It is the one query of a request that
+-- starts without an organization, because the key is what names the organization.
 SELECT
-    live_api_keys.organization_id,
-    live_api_keys.id,
-    live_api_keys.prefix,
-    live_api_keys.scopes,
-    live_api_keys.is_stale,
-    CASE WHEN %(conditional)s::boolean THEN (
-        SELECT coalesce(sum(counts.change_count), 0)::bigint
-        FROM conversation_counts AS counts
-        WHERE counts.organization_id = live_api_keys.organization_id
-    ) END AS change_count
-FROM live_api_keys
-WHERE live_api_keys.key_hash = %(key_hash)s
+    organization_id,
+    id,
+    prefix,
+    scopes,
+    -- Whether touch_api_key would note its use.
+    coalesce(last_used_at < now() - interval '1 minute', TRUE) AS is_stale
+FROM api_keys
+WHERE
+    key_hash = %(key_hash)s
+    AND revoked_at IS NULL
+    AND (expires_at IS NULL OR expires_at > now())

@@ -1,5 +1,5 @@
--- How many readable messages are past retention, and the oldest that can be read: two looks at one
--- end of an index.
+-- How many messages past retention can still be read, and when the oldest readable message was
+-- exchanged. Both are read from one end of an index.
 SELECT
     (
         SELECT count(*)

@@ -1,4 +1,4 @@
--- An organization's keys, oldest first, with nothing that opens anything.
+-- An organization's keys, oldest first. Neither the key nor its hash is among the columns.
 SELECT
     id,
     prefix,

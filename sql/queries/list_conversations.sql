@@ -1,21 +1,16 @@
--- One page of conversations, newest first, as one row: the live key with this hash, and what it
--- opens: the page's items as JSON, the last of them if more follow, and the total and the change
--- count of the same snapshot. No row: there is no such key. An absent filter is NULL;
--- db.query_given lets each set of filters have its plan and so its index.
-WITH api_key AS (
-    SELECT live_api_keys.*
-    FROM live_api_keys
-    WHERE key_hash = %(key_hash)s
-),
-
-page AS (
+-- One page of an organization's conversations, newest first, as one row: the items as a JSON array,
+-- the position of the last of them if more follow, and the total and the change count.
+-- One statement, so that all of these are of the same snapshot. A filter that is not given is NULL;
+-- each set of filters is a statement of its own, with its own plan (queries.specialize).
+WITH page AS (
     SELECT
-        list_item::text AS item,
+        list_item,
         last_message_at,
-        id
+        id,
+        row_number() OVER (ORDER BY last_message_at DESC, id DESC) AS place
     FROM conversations
     WHERE
-        organization_id = (SELECT organization_id FROM api_key)
+        organization_id = %(organization_id)s
         AND (last_message_at, id) < (
             coalesce(%(cursor_at)s::timestamptz, 'infinity'),
             coalesce(%(cursor_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -29,7 +24,14 @@ page AS (
 ),
 
 listed AS (
-    SELECT coalesce(array_agg(item ORDER BY last_message_at DESC, id DESC), '{}') AS items
+    SELECT
+        coalesce(
+            json_agg(list_item ORDER BY place) FILTER (WHERE place <= %(limit)s), '[]'
+        ) AS items,
+        count(*) FILTER (WHERE place <= %(limit)s) AS row_count,
+        count(*) > %(limit)s AS has_more,
+        max(last_message_at) FILTER (WHERE place = %(limit)s) AS last_at,
+        (array_agg(id) FILTER (WHERE place = %(limit)s))[1] AS last_id
     FROM page
 ),
 
@@ -43,30 +45,22 @@ counted AS (
         ), 0) AS total,
         coalesce(sum(change_count), 0) AS change_count
     FROM conversation_counts
-    WHERE organization_id = (SELECT organization_id FROM api_key)
+    WHERE organization_id = %(organization_id)s
 )
 
 SELECT
-    api_key.organization_id,
-    api_key.id,
-    api_key.prefix,
-    api_key.scopes,
-    api_key.is_stale,
-    array_to_string(
-        trim_array(listed.items, greatest(cardinality(listed.items) - %(limit)s, 0)), ','
-    )::varchar AS items,
-    least(cardinality(listed.items), %(limit)s) AS row_count,
-    CASE
-        WHEN cardinality(listed.items) > %(limit)s THEN listed.items[%(limit)s]
-    END AS last_item,
+    listed.items,
+    listed.row_count,
+    CASE WHEN listed.has_more THEN listed.last_at END AS last_at,
+    CASE WHEN listed.has_more THEN listed.last_id END AS last_id,
     CASE
         WHEN %(contact_number)s::text IS NOT NULL OR %(since)s::timestamptz IS NOT NULL
             THEN (
                 SELECT count(*)
                 FROM conversations
                 WHERE
-                    organization_id = (SELECT organization_id FROM api_key)
-                    -- The same as message_count > 0, but the indexes alone can tell.
+                    organization_id = %(organization_id)s
+                    -- The same as message_count > 0, but an index holds this column.
                     AND last_message_at IS NOT NULL
                     AND (
                         %(phone_number_id)s::uuid IS NULL
@@ -85,6 +79,5 @@ SELECT
         ELSE counted.total
     END::bigint AS total,
     counted.change_count::bigint AS change_count
-FROM api_key
-INNER JOIN listed ON TRUE
+FROM listed
 INNER JOIN counted ON TRUE

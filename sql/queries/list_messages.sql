@@ -1,40 +1,63 @@
--- One page of a conversation's messages, oldest first, as one row: the live key with this hash, and
--- what it opens: the page's items as JSON, the last of them if more follow, and the total and the
--- change count of the same snapshot. No row: there is no such key. No items: there is no such
+-- One page of a conversation's messages as one row: the items as a JSON array, the position of the
+-- last of them if more follow, and the total and the change count. No row: there is no such
 -- conversation.
-WITH api_key AS (
-    SELECT live_api_keys.*
-    FROM live_api_keys
-    WHERE key_hash = %(key_hash)s
-),
-
-page AS (
-    SELECT
-        id,
-        direction,
-        body,
-        media_urls,
-        channel,
-        segment_count,
-        created_at,
-        redacted_at
-    FROM messages
-    WHERE
-        organization_id = (SELECT organization_id FROM api_key)
-        AND conversation_id = %(conversation_id)s
-        AND (created_at, id) > (
-            coalesce(%(cursor_at)s::timestamptz, '-infinity'),
-            coalesce(%(cursor_id)s::uuid, '00000000-0000-0000-0000-000000000000')
-        )
-    ORDER BY created_at, id
-    LIMIT %(limit)s + 1
+-- One statement, so that all of these are of the same snapshot. Of the two halves of the page, one
+-- for each order, only the one that is asked for is read.
+WITH page AS (
+    (
+        SELECT
+            id,
+            direction,
+            body,
+            media_urls,
+            channel,
+            segment_count,
+            created_at,
+            redacted_at,
+            row_number() OVER (ORDER BY created_at, id) AS place
+        FROM messages
+        WHERE
+            %(order)s::text = 'asc'
+            AND organization_id = %(organization_id)s
+            AND conversation_id = %(conversation_id)s
+            AND (created_at, id) > (
+                coalesce(%(cursor_at)s::timestamptz, '-infinity'),
+                coalesce(%(cursor_id)s::uuid, '00000000-0000-0000-0000-000000000000')
+            )
+        ORDER BY created_at, id
+        LIMIT %(limit)s + 1
+    )
+    UNION ALL
+    (
+        SELECT
+            id,
+            direction,
+            body,
+            media_urls,
+            channel,
+            segment_count,
+            created_at,
+            redacted_at,
+            row_number() OVER (ORDER BY created_at DESC, id DESC) AS place
+        FROM messages
+        WHERE
+            %(order)s::text = 'desc'
+            AND organization_id = %(organization_id)s
+            AND conversation_id = %(conversation_id)s
+            AND (created_at, id) < (
+                coalesce(%(cursor_at)s::timestamptz, 'infinity'),
+                coalesce(%(cursor_id)s::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            )
+        ORDER BY created_at DESC, id DESC
+        LIMIT %(limit)s + 1
+    )
 ),
 
 listed AS (
     SELECT
         conversations.message_count,
         coalesce(
-            array_agg(
+            json_agg(
                 json_build_object(
                     'id', page.id,
                     'direction', page.direction,
@@ -53,36 +76,32 @@ listed AS (
                     'segment_count', page.segment_count,
                     'created_at', rfc3339(page.created_at),
                     'redacted_at', rfc3339(page.redacted_at)
-                )::text ORDER BY page.created_at, page.id
-            ) FILTER (WHERE page.id IS NOT NULL), '{}'
-        ) AS items
+                ) ORDER BY page.place
+            ) FILTER (WHERE page.place <= %(limit)s),
+            '[]'
+        ) AS items,
+        count(*) FILTER (WHERE page.place <= %(limit)s) AS row_count,
+        count(page.place) > %(limit)s AS has_more,
+        max(page.created_at) FILTER (WHERE page.place = %(limit)s) AS last_at,
+        (array_agg(page.id) FILTER (WHERE page.place = %(limit)s))[1] AS last_id
     FROM conversations
     LEFT JOIN page ON TRUE
     WHERE
-        conversations.organization_id = (SELECT organization_id FROM api_key)
+        conversations.organization_id = %(organization_id)s
         AND conversations.id = %(conversation_id)s
         AND conversations.message_count > 0
     GROUP BY conversations.message_count
 )
 
 SELECT
-    api_key.organization_id,
-    api_key.id,
-    api_key.prefix,
-    api_key.scopes,
-    api_key.is_stale,
-    array_to_string(
-        trim_array(listed.items, greatest(cardinality(listed.items) - %(limit)s, 0)), ','
-    )::varchar AS items,
-    least(cardinality(listed.items), %(limit)s) AS row_count,
-    CASE
-        WHEN cardinality(listed.items) > %(limit)s THEN listed.items[%(limit)s]
-    END AS last_item,
+    listed.items,
+    listed.row_count,
+    CASE WHEN listed.has_more THEN listed.last_at END AS last_at,
+    CASE WHEN listed.has_more THEN listed.last_id END AS last_id,
     listed.message_count AS total,
     (
         SELECT coalesce(sum(change_count), 0)::bigint
         FROM conversation_counts
-        WHERE organization_id = (SELECT organization_id FROM api_key)
+        WHERE organization_id = %(organization_id)s
     ) AS change_count
-FROM api_key
-LEFT JOIN listed ON TRUE
+FROM listed

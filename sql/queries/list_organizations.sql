@@ -1,9 +1,9 @@
--- Every organization, oldest first, under the name that all other tables know its id by.
+-- All organizations, oldest first. The id is named organization_id, as in every other table.
 SELECT
     id AS organization_id,
     name,
     message_retention_days,
     created_at,
-    last_sweep_at
+    last_redaction_at
 FROM organizations
 ORDER BY created_at, id

@@ -1,4 +1,4 @@
--- All numbers of the organization: an import reads them once.
+-- An organization's phone numbers. An import reads them once and looks up each row in memory.
 SELECT
     id,
     number

@@ -1,4 +1,5 @@
--- Every conversation's summary as it is stored, to be held against rebuild_conversations.
+-- The summary of every conversation as it is stored, in the order of compute_summaries, which it is
+-- compared with.
 SELECT
     id,
     last_message_at,

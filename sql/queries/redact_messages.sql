@@ -1,5 +1,5 @@
--- Removes bodies and media, and in the same statement the preview of each conversation whose last
--- message is among them.
+-- Removes bodies and media of messages, and the preview of each conversation whose last message is
+-- among them, and counts the changes. One statement, so that no copy of a removed body is left.
 WITH redacted AS (
     UPDATE messages
     SET
@@ -26,15 +26,15 @@ updated AS (
 )
 
 INSERT INTO conversation_counts AS counts (
-    organization_id, phone_number_id, slot, opted_in_count, other_count, change_count
+    organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
 )
 SELECT
     %(organization_id)s,
     conversations.phone_number_id,
-    %(slot)s,
+    %(shard)s,
     0,
     0,
-    %(step)s
+    %(change_step)s
 FROM redacted
 INNER JOIN conversations
     ON
@@ -42,5 +42,5 @@ INNER JOIN conversations
         AND redacted.conversation_id = conversations.id
 GROUP BY conversations.phone_number_id
 ORDER BY conversations.phone_number_id
-ON CONFLICT (organization_id, phone_number_id, slot) DO UPDATE
+ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
     SET change_count = counts.change_count + excluded.change_count

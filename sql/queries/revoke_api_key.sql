@@ -1,4 +1,4 @@
--- Revokes one key; a key that was revoked before keeps its first instant.
+-- Revokes one key. A key that was revoked before keeps its first instant.
 UPDATE api_keys
 SET revoked_at = now()
 WHERE

@@ -1,4 +1,5 @@
--- Notes that the key was used, at most once a minute however many workers ask at once.
+-- Notes that a key was used, at most once a minute, so that requests with the same key do not wait for
+-- each other.
 UPDATE api_keys
 SET last_used_at = now()
 WHERE

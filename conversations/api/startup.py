@@ -1,0 +1,117 @@
+"""What gunicorn does before it serves: take its port, find the database, say how to try it."""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import sys
+
+from gunicorn import systemd
+from gunicorn.arbiter import Arbiter
+from gunicorn.sock import create_sockets
+
+from conversations.database import embedded, migrations, pool
+from conversations.inbox import demo
+from conversations.settings import Settings
+
+ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
+LAST = b"!"
+
+_announcement = ""
+_countdown: int | None = None
+
+
+def refuse_debugger() -> None:
+    """End the process if FLASK_DEBUG is on: its pages show to everybody what no error may show."""
+    if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
+        sys.exit("FLASK_DEBUG is on: it would show everybody what only you may see. Unset it.")
+
+
+def listen(server: Arbiter) -> None:
+    """Open the listeners. Ends the process with one sentence if that is impossible.
+
+    gunicorn itself would try for five seconds, and cannot listen on 0.0.0.0 and [::] at once. It
+    keeps listeners that it inherits, from systemd or from the process that it replaces.
+    """
+    is_inherited = systemd.listen_fds(unset_environment=False) or "GUNICORN_FD" in os.environ
+    addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
+    if is_inherited or server.cfg.reuse_port or len(addresses) < len(server.cfg.address):
+        return
+    serves_ipv4_apart = any(":" not in host for host, _ in addresses)
+    listeners = []
+    for host, port in addresses:
+        try:
+            listeners.append(_listener(host, port, server.cfg.backlog, serves_ipv4_apart))
+        except OSError as error:
+            is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            name, value = ("PORT", port) if is_port else ("HOST", host)
+            reason = str(error.strerror).partition(" (")[0]
+            sys.exit(f"{name} {value}: {reason}. Set another {name}.")
+    server.LISTENERS = create_sockets(server.cfg, server.log, [each.detach() for each in listeners])
+
+
+def _listener(host: str, port: int, backlog: int, serves_ipv4_apart: bool) -> socket.socket:
+    if ":" not in host:
+        return socket.create_server((host, port), backlog=backlog)
+    takes_ipv4 = host == "::" and not serves_ipv4_apart and socket.has_dualstack_ipv6()
+    return socket.create_server(
+        (host, port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=takes_ipv4
+    )
+
+
+def check_database(server: Arbiter, settings: Settings) -> None:
+    """End the process if the schema is behind. Without the database it starts, with a warning."""
+    try:
+        migrations.require_current(
+            settings.database_url or "", settings.database_prepared_statements
+        )
+    except (migrations.SchemaBehind, migrations.SchemaMismatch) as error:
+        sys.exit(str(error))
+    except pool.Unavailable as error:
+        server.log.warning("starting without the database, every response will be 503: %s", error)
+
+
+def prepare_embedded_database() -> str:
+    """Start the embedded PostgreSQL with the demo inbox and return a key for it.
+
+    The workers find the server in DATABASE_URL.
+    """
+    signal.signal(signal.SIGINT, embedded.exit_on_signal)
+    url = embedded.acquire()
+    try:
+        with pool.using(pool.PoolSettings(url)):
+            with pool.connection() as connection:
+                migrations.migrate(connection)
+            demo.load()
+            key = demo.new_demo_key()
+    except (migrations.SchemaMismatch, pool.Unavailable) as error:
+        sys.exit(str(error))
+    os.environ["DATABASE_URL"] = url
+    return key
+
+
+def announce(key: str, settings: Settings, workers: int) -> None:
+    """Print a command that tries the service, as soon as all workers are up.
+
+    Each worker that is up takes a byte from a pipe, and the one that takes the last byte prints.
+    """
+    global _announcement, _countdown
+    address = f"{_name(settings.host)}:{settings.port}"
+    _announcement = f"curl -H 'Authorization: Bearer {key}' http://{address}/v1/conversations"
+    _countdown, writer = os.pipe()
+    os.write(writer, LAST.rjust(workers, b"."))
+    os.close(writer)
+
+
+def _name(hosts: tuple[str, ...]) -> str:
+    if set(hosts) & set(ALL_ADDRESSES):
+        return "localhost"
+    return f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]
+
+
+def note_worker_is_up() -> None:
+    """Note in a worker that it is up."""
+    if _countdown is not None and os.read(_countdown, 1) == LAST:
+        with contextlib.suppress(OSError):
+            print(_announcement, flush=True)

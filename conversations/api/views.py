@@ -1,0 +1,117 @@
+"""The blueprint `v1`: every request is authenticated, checked, and answered by one query."""
+
+from datetime import UTC, datetime
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from flask import Blueprint, Response, request
+from marshmallow import ValidationError
+
+from conversations.api.auth import authenticate, note_use, requires_scope
+from conversations.api.context import current_key
+from conversations.api.envelope import ApiError, success
+from conversations.api.pages import not_modified_response, page_response
+from conversations.database import queries
+from conversations.inbox import consent, messages, organizations
+from schemas import (
+    CreateMessageSchema,
+    ListConversationsSchema,
+    ListMessagesSchema,
+    RecordConsentSchema,
+)
+from schemas.fields import decode_base64url
+
+CREATE_MESSAGE = CreateMessageSchema()
+LIST_CONVERSATIONS = ListConversationsSchema()
+LIST_MESSAGES = ListMessagesSchema()
+RECORD_CONSENT = RecordConsentSchema()
+
+queries.require_null_tests("list_conversations", LIST_CONVERSATIONS.filters)
+
+v1 = Blueprint("v1", __name__, url_prefix="/v1")
+v1.before_request(authenticate)
+v1.after_request(note_use)
+
+
+@v1.get("/conversations")
+@requires_scope("conversations:read")
+def list_conversations() -> Response:
+    """Return one page of the organization's conversations, newest first."""
+    organization_id = current_key().organization_id
+    args = LIST_CONVERSATIONS.check_query(request.args)
+    if not_modified := not_modified_response():
+        return not_modified
+    page = queries.fetch_page("list_conversations", organization_id=organization_id, **args)
+    return page_response(page, args["limit"])
+
+
+@v1.get("/conversations/<id>/messages")
+@requires_scope("conversations:read")
+def list_messages(id: str) -> Response:
+    """Return one page of a conversation's messages, oldest first unless asked otherwise."""
+    organization_id, conversation_id = current_key().organization_id, parse_conversation_id(id)
+    args = LIST_MESSAGES.check_query(request.args)
+    if not_modified := not_modified_response():
+        return not_modified
+    page = queries.fetch_page(
+        "list_messages", organization_id=organization_id, conversation_id=conversation_id, **args
+    )
+    return page_response(page, args["limit"])
+
+
+@v1.post("/messages")
+@requires_scope("messages:write")
+def create_message() -> Response:
+    """Record one message; the same message again changes nothing."""
+    organization_id = current_key().organization_id
+    given = CREATE_MESSAGE.check(json_object())
+    ends = [given["from_number"], given["to_number"]]
+    numbers = organizations.find_phone_numbers(organization_id, numbers=ends)
+    message = messages.complete_message(given, numbers)
+    outcome, stored = messages.record_message(organization_id, message)
+    if outcome is messages.Outcome.CONFLICT:
+        raise ApiError(409)
+    return success(stored, status=201 if outcome is messages.Outcome.CREATED else 200)
+
+
+@v1.post("/consent")
+@requires_scope("consent:write")
+def record_consent() -> Response:
+    """Record one consent event and return what is then on record."""
+    organization_id = current_key().organization_id
+    event = RECORD_CONSENT.check(json_object())
+    event.setdefault("captured_at", datetime.now(UTC))
+    ids = [event["phone_number_id"]]
+    numbers = organizations.find_phone_numbers(organization_id, ids=ids)
+    if not numbers:
+        raise ValidationError({"phone_number_id": organizations.NOT_YOURS})  # type: ignore[arg-type]
+    (event["phone_number"],) = numbers
+    consents, _ = consent.record_consent(organization_id, [cast(consent.ConsentEvent, event)])
+    return success(consents[0])
+
+
+def parse_conversation_id(text: str) -> UUID:
+    """Return the id that a path names. Raises ApiError 400."""
+    try:
+        return UUID(bytes=decode_base64url(text, 16))
+    except ValueError:
+        raise ApiError(400) from None
+
+
+def json_object() -> dict[str, Any]:
+    """Return the body of the request. Raises ApiError 415, 413 or 400."""
+    if request.mimetype != "application/json":
+        raise ApiError(415)
+    raw = request.get_data(cache=False)
+    # Werkzeug refuses a length over the limit, but cuts off the rest of a chunked body.
+    is_cut = request.content_length is None and len(raw) == request.max_content_length
+    if is_cut and request.environ["wsgi.input"].read(1):
+        raise ApiError(413)
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        raise ApiError(400) from None
+    if not isinstance(body, dict):
+        raise ApiError(400)
+    return body

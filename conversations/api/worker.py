@@ -1,0 +1,126 @@
+"""gunicorn's thread worker and its logger, as this service needs them."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from types import FrameType
+from typing import Any
+
+from gunicorn.config import Config
+from gunicorn.glogging import Logger as GunicornLogger
+from gunicorn.http.errors import ParseException
+from gunicorn.workers.base import Worker as BaseWorker
+from gunicorn.workers.gthread import ThreadWorker
+from ulid import ULID
+
+from conversations import settings
+from conversations.api import request_log
+from conversations.api.envelope import error_body
+from conversations.api.headers import HEADERS
+
+# About what it takes another worker to wake. The most is less than what a request takes.
+ACCEPT_DELAY_SECONDS = 50e-6
+MAX_ACCEPT_DELAY_SECONDS = 400e-6
+REASONS = {400: "Bad Request", 500: "Internal Server Error"}
+ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+class Logger(GunicornLogger):
+    """gunicorn's logger, which writes its lines as all lines are written."""
+
+    def setup(self, cfg: Config) -> None:
+        """Set up the logging of the process."""
+        super().setup(cfg)
+        log_format = settings.load().log_format
+        request_log.configure_logging(log_format)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(request_log.formatter(log_format))
+
+
+class Worker(ThreadWorker):
+    """A worker that leaves connections to idle workers, and refuses bad HTTP in the envelope."""
+
+    def accept(self, listener: socket.socket) -> None:
+        """Accept a connection, after a delay that grows with the requests in progress.
+
+        Every worker wakes for a new connection, and one that is awake already would win each time:
+        it would get most connections of a burst while the others are idle.
+        """
+        if self.cfg.workers > 1:
+            busy = self.nr_conns - len(self.keepalived_conns)
+            time.sleep(min(busy * ACCEPT_DELAY_SECONDS, MAX_ACCEPT_DELAY_SECONDS))
+        super().accept(listener)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer in the envelope and end the connection, without a word of what was sent.
+
+        gunicorn itself would quote it in a page of HTML and in the log, and it may hold a key.
+        """
+        status, request_id = 400 if isinstance(exc, ParseException) else 500, str(ULID())
+        body = error_body(status, request_id)
+        headers = HEADERS | {
+            "X-Request-Id": request_id,
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+        }
+        lines = [f"HTTP/1.1 {status} {REASONS[status]}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        with contextlib.suppress(OSError):
+            client.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        line = {"request_id": request_id, "method": "-", "route": "-", "status": status}
+        if status == 400:
+            request_log.log.info("request", **line, error=type(exc).__name__)
+        else:
+            request_log.log.error("request", **line, exc_info=exc)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """End at once, and only once: a second signal would interrupt the end of the first.
+
+        The master sends QUIT for an INT, which Ctrl-C sends to the workers as well. ThreadWorker's
+        own method would shut the threads down first, and wait for ever for the lock of the threads
+        if the signal interrupts code that holds it.
+        """
+        for each in ENDINGS:
+            signal.signal(each, _ignore)
+        BaseWorker.handle_quit(self, sig, frame)
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Close connections without a request soon after TERM, also those that never sent one."""
+        super()._cap_keepalive(deadline)
+        for connection in self.pending_conns:
+            connection.timeout = min(connection.timeout, deadline)
+
+
+def _ignore(_: int, __: FrameType | None) -> None:
+    """Do nothing. Python complains of SIG_IGN if the signal has arrived already."""
+
+
+def ignore_signals() -> None:
+    """Ignore further signals in a process that is ending: Python would die of them near its end."""
+    for each in ENDINGS:
+        signal.signal(each, signal.SIG_IGN)
+
+
+def obey_signals_while_booting() -> None:
+    """Let signals end a worker that has not installed handlers of its own yet.
+
+    A fork inherits the handlers of the master, which only note the signal, for the master: the
+    worker would never see it, and the master would wait for the worker in vain. Signals are held
+    back during the fork itself, because Python discards those that arrive in the middle of it.
+    """
+
+    def hold_back() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+
+    def let_through() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+
+    def let_end() -> None:
+        for each in ENDINGS:
+            signal.signal(each, signal.SIG_DFL)
+        let_through()
+
+    os.register_at_fork(before=hold_back, after_in_parent=let_through, after_in_child=let_end)

@@ -1,0 +1,67 @@
+"""Arguments and options of commands, checked as strictly as the fields of a request."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import click
+from marshmallow import ValidationError
+
+from conversations.inbox import api_keys
+from schemas.fields import PhoneNumber, Strict, Uuid
+
+LIFETIME = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class Name(Strict):
+    """A text that is not blank."""
+
+    complaint = "must be a text"
+
+    def read(self, value: str) -> str:
+        """Return the text unchanged."""
+        value.encode()  # An argument may hold bytes that are no UTF-8.
+        if not value.strip():
+            raise ValueError
+        return value
+
+
+class Lifetime(Strict):
+    """A number and a unit."""
+
+    complaint = "must be a number and s, m, h or d, such as 90d"
+
+    def read(self, value: str) -> timedelta:
+        """Return a timedelta."""
+        match = LIFETIME.fullmatch(value)
+        if not match:
+            raise ValueError
+        return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+class Checked(click.ParamType):
+    """A value that a field accepts; any other value is wrong usage."""
+
+    def __init__(self, field: Strict):
+        self.field = field
+        self.name = type(field).__name__.lower()
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return what the field makes of the value."""
+        try:
+            return self.field.deserialize(value)
+        except ValidationError as error:
+            self.fail(f"{api_keys.conceal(value)!r} {error.messages[0]}", param, ctx)
+
+
+ORGANIZATION = click.argument("organization_id", type=Checked(Uuid()))
+NUMBER = click.argument("number", type=Checked(PhoneNumber()))
+FILE = click.argument("file", type=click.File("rb"))
+REJECTED = click.option(
+    "--rejected",
+    "--refused",
+    "rejected_path",
+    type=click.Path(dir_okay=False),
+    help="The file that rejected rows are copied to.",
+)

@@ -1,0 +1,81 @@
+"""What commands are made of: the database around them, and the way they print."""
+
+import functools
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from conversations.database import embedded, migrations, pool
+from conversations.inbox import organizations
+from conversations.settings import Settings
+from schemas.fields import format_instant
+
+COMMANDS = AppGroup()
+
+
+def current_settings() -> Settings:
+    """Return the settings of the application that the command belongs to."""
+    settings: Settings = current_app.config["SETTINGS"]
+    return settings
+
+
+def command(
+    name: str, *, needs_schema: bool = True, connections: int = 1
+) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function a command over the database.
+
+    What goes wrong with the database is said in one sentence, with exit code 1. `needs_schema`
+    refuses a schema that is behind; `connections` is the size of the command's pool.
+    """
+
+    def make(function: Callable[..., None]) -> click.Command:
+        @functools.wraps(function)
+        def run(**kwargs: Any) -> None:
+            settings = current_settings()
+            url = settings.database_url or embedded.acquire()
+            prepare = settings.database_prepared_statements
+            try:
+                _check_database(url, prepare, needs_schema)
+                with pool.using(pool.PoolSettings(url, prepare=prepare, pool_size=connections)):
+                    function(**kwargs)
+            except (pool.Unavailable, migrations.SchemaMismatch, pool.DatabaseError) as error:
+                raise click.ClickException(str(error).partition("\n")[0]) from error
+
+        return COMMANDS.command(name)(run)
+
+    return make
+
+
+def _check_database(url: str, prepare: bool, needs_schema: bool) -> None:
+    """Connect once before the pool does, because a pool does not say why it cannot connect."""
+    try:
+        migrations.require_current(url, prepare)
+    except migrations.SchemaBehind:
+        if needs_schema:
+            raise
+
+
+def require_organization(organization_id: UUID) -> None:
+    """Refuse an organization that does not exist."""
+    known = {row["organization_id"] for row in organizations.list_organizations()}
+    if organization_id not in known:
+        raise click.ClickException(f"there is no organization {organization_id}")
+
+
+def print_row(values: Iterable[Any]) -> None:
+    """Print values on one line, separated by tabs."""
+    click.echo("\t".join(_cell(value) for value in values))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(value)
+    if isinstance(value, datetime):
+        return format_instant(value)
+    return "" if value is None else re.sub(r"\s", " ", str(value))

@@ -1,0 +1,59 @@
+"""Commands for API keys."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import click
+
+from conversations.cli.arguments import ORGANIZATION, Checked, Lifetime, Name
+from conversations.cli.command import command, print_row, require_organization
+from conversations.database import queries
+from conversations.inbox import api_keys
+
+
+@command("create-api-key")
+@ORGANIZATION
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    required=True,
+    type=click.Choice(api_keys.SCOPES),
+    help="What the key may do; repeat for several scopes.",
+)
+@click.option("--label", type=Checked(Name()), help="What the key is for.")
+@click.option("--expires-in", type=Checked(Lifetime()), help="Such as 90d or 12h. Default: never.")
+def create_api_key(
+    organization_id: UUID, scopes: tuple[str, ...], label: str | None, expires_in: timedelta | None
+) -> None:
+    """Print a new API key. It cannot be shown again, because only its hash is stored."""
+    if len(set(scopes)) < len(scopes):
+        raise click.UsageError("a --scope is repeated")
+    require_organization(organization_id)
+    click.echo(api_keys.create_api_key(organization_id, scopes, label or "", expires_in))
+
+
+@command("list-api-keys")
+@ORGANIZATION
+def list_api_keys(organization_id: UUID) -> None:
+    """Print an organization's keys, separated by tabs, without their secrets."""
+    require_organization(organization_id)
+    for row in queries.fetch_all("list_api_keys", organization_id=organization_id):
+        print_row(row.values())
+
+
+@command("revoke-api-key")
+@click.argument("prefix_or_id", type=Checked(Name()))
+def revoke_api_key(prefix_or_id: str) -> None:
+    """Revoke a key, by its id or its display prefix; effective on the next request."""
+    found = queries.fetch_all("find_api_keys", prefix_or_id=prefix_or_id)
+    if not found:
+        raise click.ClickException("there is no such key")
+    if len(found) > 1:
+        ids = ", ".join(str(row["id"]) for row in found)
+        raise click.ClickException(f"several keys have that prefix, name one by its id: {ids}")
+    organization_id, id = found[0]["organization_id"], found[0]["id"]
+    api_keys.revoke_api_key(organization_id, id)
+    for row in queries.fetch_all("list_api_keys", organization_id=organization_id):
+        if row["id"] == id:
+            print_row(row.values())

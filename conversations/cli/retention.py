@@ -1,0 +1,54 @@
+"""Commands that remove or verify what is stored: retention, erasure, the check of the summaries."""
+
+import sys
+from datetime import UTC, datetime
+from uuid import UUID
+
+import click
+
+from conversations.cli.arguments import NUMBER, ORGANIZATION
+from conversations.cli.command import command, require_organization
+from conversations.database import queries
+from conversations.inbox import checks, organizations, retention
+from schemas.fields import format_instant
+
+
+@command("redact-messages")
+@click.option("--dry-run", is_flag=True, help="Count what would be redacted; redact nothing.")
+def redact_messages(dry_run: bool) -> None:
+    """Remove bodies and media past each organization's retention; made for cron."""
+    now = datetime.now(UTC)
+    for organization in organizations.list_organizations():
+        id, days = organization["organization_id"], organization["message_retention_days"]
+        before = retention.readable_from(days, now) if days else None
+        redacted = 0
+        if before and not dry_run:
+            redacted = retention.redact_expired(id, before)
+            queries.execute("record_retention_run", organization_id=id)
+        left = queries.fetch_row("get_retention", organization_id=id, readable_from=before)
+        redacted += left["expired_count"] if dry_run else 0
+        oldest_at = left["oldest_readable_at"]
+        oldest = format_instant(oldest_at) if oldest_at else "none"
+        click.echo(f"{id}: redacted {redacted}, oldest readable {oldest}")
+
+
+@command("erase-contact")
+@ORGANIZATION
+@NUMBER
+def erase_contact(organization_id: UUID, number: str) -> None:
+    """Remove all bodies and media exchanged with one contact, at once."""
+    require_organization(organization_id)
+    click.echo(f"redacted {retention.erase_contact(organization_id, number)}")
+
+
+@command("check-conversations")
+@click.option("--repair", is_flag=True, help="Repair what differs.")
+def check_conversations(repair: bool) -> None:
+    """Compare every summary and count with the messages; exit 1 if a difference is left."""
+    left = 0
+    for organization in organizations.list_organizations():
+        for difference in checks.check(organization["organization_id"], repair):
+            click.echo(difference)
+            left += not repair
+    if left:
+        sys.exit(1)

@@ -1,0 +1,100 @@
+"""Migrations: the files of sql/migrations, applied in order, each once."""
+
+import hashlib
+from pathlib import Path
+from typing import LiteralString, cast
+
+import psycopg
+
+from conversations.database import pool
+from conversations.database.connection import Connection, connect
+
+FOLDER = Path(__file__).parents[2] / "sql" / "migrations"
+LOCK_KEY = 0x636F6E76  # "conv"
+
+
+class SchemaBehind(pool.Unavailable):
+    """The database lacks migrations that this version needs."""
+
+
+class SchemaMismatch(Exception):
+    """The database was migrated with other files than those of this version."""
+
+
+def _files() -> list[Path]:
+    return sorted(FOLDER.glob("*.sql"))
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _applied(connection: Connection) -> dict[str, str]:
+    ledger = connection.execute("SELECT to_regclass('schema_migrations') AS name").fetchone()
+    if not ledger or ledger["name"] is None:
+        return {}
+    rows = connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
+    return {row["name"]: row["checksum"] for row in rows}
+
+
+def pending(connection: Connection) -> list[Path]:
+    """Return the files that are not applied yet.
+
+    Raises SchemaMismatch if a file is not what was applied under its name.
+    """
+    applied = _applied(connection)
+    files = _files()
+    for path in files:
+        if applied.get(path.stem, _checksum(path)) != _checksum(path):
+            raise SchemaMismatch(
+                f"the database has another {path.name} than this version: it was made by a version "
+                "before the first release, or the file was edited. Use an empty database; the "
+                "embedded one is removed by make clean"
+            )
+    return [path for path in files if path.stem not in applied]
+
+
+def migrate(connection: Connection) -> list[str]:
+    """Apply what is pending, one transaction a file, and return the names of the files applied.
+
+    An advisory lock in each transaction lets several machines do so at once. Raises SchemaMismatch.
+    """
+    done = []
+    while True:
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, "
+                "checksum text NOT NULL, "
+                "applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+            )
+            files = pending(connection)
+            if not files:
+                return done
+            text = cast(LiteralString, files[0].read_text(encoding="utf-8"))
+            connection.execute(text, prepare=False)
+            connection.execute(
+                "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
+                [files[0].stem, _checksum(files[0])],
+            )
+        done.append(files[0].stem)
+
+
+def version() -> str:
+    """Return the name of the newest migration of this version."""
+    return _files()[-1].stem
+
+
+def require_current(url: str, prepare: bool = True) -> None:
+    """Raise SchemaBehind, naming the command, unless the database has every migration.
+
+    Raises pool.Unavailable while the database is away, and SchemaMismatch.
+    """
+    try:
+        with connect(url, prepare=prepare, for_requests=True) as connection:
+            files = pending(connection)
+    except psycopg.OperationalError as error:
+        raise pool.Unavailable(str(error).partition("\n")[0]) from error
+    if files:
+        names = ", ".join(path.stem for path in files)
+        raise SchemaBehind(f"the schema is behind ({names} not applied): run flask migrate")

@@ -1,0 +1,73 @@
+"""The rows of an import in a temporary table, from which PostgreSQL returns them sorted.
+
+A file of any size is sorted in this way with little memory in this process.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import LiteralString, NamedTuple, cast
+from uuid import UUID
+
+from psycopg.rows import tuple_row
+
+from conversations.database import pool
+from conversations.database.connection import Connection
+from conversations.database.queries import QUERIES
+
+COLUMN_TYPES = ("int8", "bytea", "uuid", "text", "text")
+# Enough to sort a file of 100,000 messages without temporary files.
+SORT_MEMORY = "64MB"
+
+
+class Row(NamedTuple):
+    """A row to stage: its line, bytes, message id, conversation, and its content as JSON."""
+
+    line: int
+    raw: bytes
+    message_id: UUID | None
+    conversation: str
+    content: str
+
+
+class StagedRow(NamedTuple):
+    """A row in the order of recording. `is_repeated`: an earlier line has the same message id."""
+
+    line: int
+    raw: bytes
+    content: str
+    is_repeated: bool
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A temporary table on a connection whose transaction lasts as long as the import."""
+
+    connection: Connection
+
+    def fill(self, rows: Iterable[Row]) -> int:
+        """Copy rows into the table and return how many those were."""
+        count = 0
+        query = cast(LiteralString, QUERIES["copy_staged_rows"])
+        with self.connection.cursor() as cursor, cursor.copy(query) as copy:
+            copy.set_types(COLUMN_TYPES)
+            for count, row in enumerate(rows, 1):  # noqa: B007  # returned after the loop
+                copy.write_row(row)
+        return count
+
+    def batches(self, size: int) -> Iterator[list[StagedRow]]:
+        """Yield the rows in the order of recording, `size` at a time."""
+        query = cast(LiteralString, QUERIES["list_staged_rows"])
+        with self.connection.cursor("staged_rows", row_factory=tuple_row, binary=True) as cursor:
+            cursor.execute(query)
+            while batch := cursor.fetchmany(size):
+                yield [StagedRow(*row) for row in batch]
+
+
+@contextmanager
+def staging() -> Iterator[Staging]:
+    """Create the temporary table for the block. Raises pool.Unavailable."""
+    with pool.transaction() as connection:
+        connection.execute(cast(LiteralString, f"SET LOCAL work_mem = '{SORT_MEMORY}'"))
+        connection.execute(cast(LiteralString, QUERIES["create_staged_rows"]))
+        yield Staging(connection)

@@ -1,0 +1,194 @@
+"""An import: the rows of a file are checked, sorted by PostgreSQL, and recorded in batches."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import BinaryIO, NamedTuple, Protocol
+from uuid import UUID
+
+import orjson
+from marshmallow import ValidationError
+
+from conversations.database import queries
+from conversations.database.staging import Row as StagingRow
+from conversations.database.staging import StagedRow, staging
+from conversations.imports.ndjson import Export, Row, explain
+from conversations.inbox import consent, organizations
+from conversations.inbox.consent import ConsentEvent
+from conversations.inbox.messages import Outcome, complete_message, record_messages
+
+# A batch is one transaction. The smaller it is, the shorter others wait for a conversation in it.
+BATCH_ROWS = 5_000
+MESSAGE_WRITERS = 2
+# Whether an event is news depends on the events before it, so only one connection records them.
+CONSENT_WRITERS = 1
+# One connection more holds the staged rows.
+CONNECTIONS = MESSAGE_WRITERS + 1
+
+
+class Prepared(NamedTuple):
+    """A checked row: its message's id, its conversation, and what is recorded, as JSON."""
+
+    message_id: UUID | None
+    conversation: str
+    content: bytes
+
+
+class Target(Protocol):
+    """What the rows of an import become."""
+
+    writers: int
+
+    def prepare(self, given: dict) -> Prepared:
+        """Return what is recorded of checked fields. Raises ValidationError."""
+
+    def record(self, contents: list[str]) -> list[Outcome]:
+        """Record the contents of a batch in one transaction and return what became of each.
+
+        Raises pool.Unavailable.
+        """
+
+
+class MessageTarget:
+    """The messages of an organization."""
+
+    writers = MESSAGE_WRITERS
+
+    def __init__(self, organization_id: UUID):
+        self._organization_id = organization_id
+        self._numbers = organizations.list_phone_numbers(organization_id)
+
+    def prepare(self, given: dict) -> Prepared:
+        """Return what is recorded of checked ImportMessageSchema fields."""
+        message = complete_message(given, self._numbers)
+        conversation = message["contact_number"] + message["phone_number"]
+        return Prepared(message["id"], conversation, orjson.dumps(message))
+
+    def record(self, contents: list[str]) -> list[Outcome]:
+        """Record a batch of messages."""
+        return record_messages(self._organization_id, [orjson.Fragment(text) for text in contents])
+
+
+class ConsentTarget:
+    """The consent of an organization's contacts."""
+
+    writers = CONSENT_WRITERS
+
+    def __init__(self, organization_id: UUID):
+        numbers = organizations.list_phone_numbers(organization_id)
+        self._organization_id = organization_id
+        self._numbers = {id: number for number, id in numbers.items()}
+
+    def prepare(self, given: dict) -> Prepared:
+        """Return what is recorded of checked RecordConsentSchema fields."""
+        number = self._numbers.get(given["phone_number_id"])
+        if number is None:
+            raise ValidationError({"phone_number_id": organizations.NOT_YOURS})  # type: ignore[arg-type]
+        event = orjson.dumps({**given, "phone_number": number})
+        return Prepared(None, given["contact_number"] + number, event)
+
+    def record(self, contents: list[str]) -> list[Outcome]:
+        """Record a batch of consent events."""
+        events = [_consent_event(text) for text in contents]
+        _, news = consent.record_consent(self._organization_id, events)
+        return [Outcome.CREATED if new else Outcome.KNOWN for new in news]
+
+
+def _consent_event(text: str) -> ConsentEvent:
+    event = orjson.loads(text)
+    event["phone_number_id"] = UUID(event["phone_number_id"])
+    event["captured_at"] = datetime.fromisoformat(event["captured_at"])
+    return event
+
+
+class Listener(Protocol):
+    """Who is told how an import goes."""
+
+    def read(self, size_bytes: int) -> None:
+        """Called for each row, with its size in the file."""
+
+    def rejected(self, line: int, reason: str) -> None:
+        """Called for each rejected row."""
+
+    def recorded(self, rows: int, of_rows: int) -> None:
+        """Called for each batch, with the number of its rows and of all that are to be recorded."""
+
+
+@dataclass
+class Import:
+    """One run of an import.
+
+    `rejected_file` receives the header of the file and each rejected row as it came, so that the
+    rows can be corrected and imported again. `tally` counts rows by outcome.
+    """
+
+    target: Target
+    rejected_file: BinaryIO
+    listener: Listener
+    tally: Counter[str] = field(default_factory=Counter)
+
+    def run(self, export: Export) -> None:
+        """Record the rows of an export. Raises pool.Unavailable."""
+        self.rejected_file.write(export.header)
+        with staging() as staged:
+            count = staged.fill(self._prepared(export.rows))
+            for batch, outcomes in self._record(staged.batches(BATCH_ROWS)):
+                self._count(batch, outcomes)
+                self.listener.recorded(len(batch), count)
+
+    def _prepared(self, rows: Iterable[Row]) -> Iterator[StagingRow]:
+        for row in rows:
+            self.listener.read(len(row.raw))
+            if row.complaint:
+                self._reject(row.line, row.raw, row.complaint)
+            elif row.given is None:
+                self.tally["skipped"] += 1
+            else:
+                try:
+                    prepared = self.target.prepare(row.given)
+                except ValidationError as error:
+                    self._reject(row.line, row.raw, explain(error))
+                else:
+                    id, conversation, content = prepared
+                    yield StagingRow(row.line, row.raw, id, conversation, content.decode())
+
+    def _record(
+        self, batches: Iterator[list[StagedRow]]
+    ) -> Iterator[tuple[list[StagedRow], list[Outcome]]]:
+        """Yield each batch with its outcomes, while the next batches are read and recorded."""
+        running: deque[tuple[list[StagedRow], Future[list[Outcome]]]] = deque()
+        with ThreadPoolExecutor(self.target.writers) as writers:
+            for batch in batches:
+                # A repeated id must not be recorded before the first row that has it.
+                most_running = 0 if batch[-1].is_repeated else self.target.writers
+                while len(running) > most_running:
+                    yield _finish(*running.popleft())
+                contents = [row.content for row in batch]
+                running.append((batch, writers.submit(self.target.record, contents)))
+            while running:
+                yield _finish(*running.popleft())
+
+    def _count(self, batch: list[StagedRow], outcomes: list[Outcome]) -> None:
+        for row, outcome in zip(batch, outcomes, strict=True):
+            if outcome is Outcome.CONFLICT:
+                self._reject(row.line, row.raw, outcome.value)
+            else:
+                self.tally[outcome.value] += 1
+
+    def _reject(self, line: int, raw: bytes, reason: str) -> None:
+        self.tally["refused"] += 1
+        self.rejected_file.write(raw if raw.endswith(b"\n") else raw + b"\n")
+        self.listener.rejected(line, reason)
+
+
+def _finish(
+    batch: list[StagedRow], outcomes: Future[list[Outcome]]
+) -> tuple[list[StagedRow], list[Outcome]]:
+    return batch, outcomes.result()
+
+
+def refresh_statistics() -> None:
+    """Tell PostgreSQL how large the tables are after an import, so that it plans for their size."""
+    queries.execute("analyze_inbox")

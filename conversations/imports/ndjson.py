@@ -1,0 +1,100 @@
+"""Readers of NDJSON files, and the shapes that all readers of exports share.
+
+A row that cannot be read is rejected, never dropped: its bytes are kept, so that it can be copied
+to a file, corrected and imported again.
+"""
+
+import uuid
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, NamedTuple
+
+import orjson
+from marshmallow import ValidationError
+
+from schemas.create_message import ImportMessageSchema
+from schemas.record_consent import RecordConsentSchema
+
+# Namespace (RFC 9562 section 5.5) of the ids that rows without one get; never to be changed.
+CONTENT_NAMESPACE = uuid.UUID("0c8a3e5e-6d0a-4b0e-9d5f-3f1f8f6f2c01")
+
+BROKEN_FILE = (OSError, EOFError, zlib.error)
+
+
+class UnreadableFile(Exception):
+    """The file as a whole does not have the format that was named."""
+
+
+class Row(NamedTuple):
+    """One row of a file: the line it starts on, its bytes, its checked fields or a complaint.
+
+    Without both it is a message that was never exchanged, and is skipped.
+    """
+
+    line: int
+    raw: bytes
+    given: dict[str, Any] | None
+    complaint: str | None = None
+
+
+class Export(NamedTuple):
+    """A file: the bytes of its header, empty where the format has none, and its rows."""
+
+    header: bytes
+    rows: Iterator[Row]
+
+
+def read_messages(file: BinaryIO) -> Export:
+    """Read the messages of an NDJSON file of POST /v1/messages bodies."""
+    schema = ImportMessageSchema()
+
+    def check(row: dict[str, Any]) -> dict[str, Any]:
+        given = schema.check(row)
+        if "id" not in given:
+            content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
+            given["id"] = uuid.uuid5(CONTENT_NAMESPACE, content)
+        return given
+
+    return Export(b"", read_ndjson(file, check))
+
+
+def read_consent(file: BinaryIO) -> Export:
+    """Read the events of an NDJSON file of POST /v1/consent bodies; captured_at defaults to now."""
+    schema, now = RecordConsentSchema(), datetime.now(UTC)
+    return Export(b"", read_ndjson(file, lambda row: {"captured_at": now, **schema.check(row)}))
+
+
+Check = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+
+def read_ndjson(file: Iterable[bytes], check: Check) -> Iterator[Row]:
+    """Yield a Row for each line that is not blank, with the fields that `check` returns."""
+    line = 0
+    try:
+        for line, raw in enumerate(file, 1):
+            text = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
+            if not text.isspace():
+                yield _ndjson_row(line, raw, text, check)
+    except BROKEN_FILE as error:
+        yield Row(line + 1, b"", None, f"cannot be read, nor what follows: {error}")
+
+
+def _ndjson_row(line: int, raw: bytes, text: bytes, check: Check) -> Row:
+    try:
+        row = orjson.loads(text)
+        if not isinstance(row, dict):
+            raise ValueError("is not a JSON object")
+        return Row(line, raw, check(row))
+    except (ValidationError, ValueError) as error:
+        return Row(line, raw, None, explain(error))
+
+
+def explain(error: Exception) -> str:
+    """Return why a row is rejected: a sentence for each field."""
+    if isinstance(error, ValidationError):
+        messages = error.normalized_messages()
+        return "; ".join(f"{field} {sentence}" for field, sentence in messages.items())
+    if isinstance(error, orjson.JSONDecodeError):
+        return "is not JSON"
+    return str(error)

@@ -1,0 +1,112 @@
+"""The comparison behind check-conversations: every summary and count against the messages."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from uuid import UUID
+
+from conversations.database import pool, queries
+from conversations.database.connection import Connection
+from conversations.database.queries import Row
+from schemas.fields import encode_base64url
+
+NO_MESSAGES: Row = {
+    "message_count": 0,
+    "last_message_at": None,
+    "last_message_id": None,
+    "last_message_direction": None,
+    "last_message_preview": None,
+    "last_message_body_redacted_at": None,
+}
+
+
+def _merge(left: Iterator[Row], right: Iterator[Row]) -> Iterator[tuple[Row | None, Row | None]]:
+    """Pair the rows of two streams sorted by id; a row without a partner pairs with None."""
+    a, b = next(left, None), next(right, None)
+    while a or b:
+        if a and (b is None or a["id"] < b["id"]):
+            yield a, None
+            a = next(left, None)
+        elif b and (a is None or b["id"] < a["id"]):
+            yield None, b
+            b = next(right, None)
+        else:
+            yield a, b
+            a, b = next(left, None), next(right, None)
+
+
+def differing_summaries(organization_id: UUID) -> list[tuple[UUID, list[str]]]:
+    """Return the ids of conversations whose summary is wrong, each with the wrong columns."""
+    params = {"organization_id": organization_id, "ids": None}
+    with pool.transaction() as connection:
+        # One snapshot for both streams, so that messages that arrive meanwhile are no difference.
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with (
+            closing(queries.stream("list_summaries", connection, **params)) as stored,
+            closing(queries.stream("compute_summaries", connection, **params)) as computed,
+        ):
+            return [
+                _differences(is_row, must_row)
+                for is_row, must_row in _merge(stored, computed)
+                if is_row != must_row
+            ]
+
+
+def _differences(is_row: Row | None, must_row: Row | None) -> tuple[UUID, list[str]]:
+    if is_row and must_row:
+        columns = [column for column in must_row if is_row[column] != must_row[column]]
+        return is_row["id"], columns
+    row = is_row or must_row or {}
+    return row["id"], ["message_count"]
+
+
+def repair_summary(organization_id: UUID, id: UUID) -> None:
+    """Replace the summary of one conversation by the computed one, under its lock."""
+    with pool.transaction() as connection:
+        params = {"organization_id": organization_id, "ids": [id]}
+        queries.fetch_all("lock_conversations", connection, **params)
+        computed = queries.fetch_one("compute_summaries", connection, **params)
+        summary = {"id": id, **NO_MESSAGES, **(computed or {})}
+        queries.execute(
+            "repair_summary",
+            connection,
+            organization_id=organization_id,
+            **summary,
+            **queries.count_params(connection),
+        )
+
+
+def differing_counts(organization_id: UUID, connection: Connection | None = None) -> list[Row]:
+    """Return the phone numbers whose counts are wrong: what they must be, and what is stored."""
+    return queries.fetch_all("compare_counts", connection, organization_id=organization_id)
+
+
+def repair_counts(organization_id: UUID) -> None:
+    """Add to each wrong count what it lacks, while no other transaction counts."""
+    with pool.transaction() as connection:
+        # Every writer counts last: one that waits for this lock has committed nothing yet.
+        connection.execute("LOCK TABLE conversation_counts IN EXCLUSIVE MODE")
+        for row in differing_counts(organization_id, connection):
+            queries.execute(
+                "repair_counts",
+                connection,
+                organization_id=organization_id,
+                phone_number_id=row["phone_number_id"],
+                opted_in_count=row["opted_in_count"] - row["stored_opted_in_count"],
+                other_count=row["other_count"] - row["stored_other_count"],
+                **queries.count_params(connection),
+            )
+
+
+def check(organization_id: UUID, repair: bool) -> Iterator[str]:
+    """Yield a line for each difference in an organization, and repair it if asked to."""
+    for id, columns in differing_summaries(organization_id):
+        yield f"{organization_id}: conversation {encode_base64url(id.bytes)}: {', '.join(columns)}"
+        if repair:
+            repair_summary(organization_id, id)
+    for row in differing_counts(organization_id):
+        stored = row["stored_opted_in_count"], row["stored_other_count"]
+        computed = row["opted_in_count"], row["other_count"]
+        number = f"phone number {row['phone_number_id']}"
+        yield f"{organization_id}: {number}: counts {stored}, not {computed}"
+    if repair:
+        repair_counts(organization_id)

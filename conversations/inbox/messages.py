@@ -1,0 +1,177 @@
+"""Messages: recorded in one transaction with the summaries, counts and consent they change.
+
+HTTP, imports and the demo all record through here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, NotRequired, TypedDict, cast
+from uuid import UUID
+
+import orjson
+from marshmallow import ValidationError
+from orjson import Fragment
+from ulid import ULID
+
+from conversations.database import pool, queries
+from conversations.database.connection import Connection
+from conversations.inbox.consent import record_consent_events
+from conversations.inbox.keywords import opted_in_by
+from conversations.inbox.organizations import NOT_YOURS
+
+
+class Message(TypedDict):
+    """A message to record. What its source did not give is absent, not None.
+
+    `phone_number_id`, `phone_number` and `contact_number` name the conversation. `opted_in` is
+    there if the text is a keyword.
+    """
+
+    id: UUID
+    direction: str
+    from_number: str
+    to_number: str
+    phone_number_id: UUID
+    phone_number: str
+    contact_number: str
+    body: NotRequired[str | None]
+    media_urls: NotRequired[list[str]]
+    channel: NotRequired[str]
+    segment_count: NotRequired[int]
+    created_at: NotRequired[datetime]
+    opted_in: NotRequired[bool]
+
+
+class StoredMessage(TypedDict):
+    """A message as it is stored: a row of list_messages."""
+
+    id: UUID
+    direction: str
+    phone_number_id: UUID
+    from_number: str
+    to_number: str
+    body: str | None
+    media_urls: list[str]
+    channel: str
+    segment_count: int | None
+    created_at: datetime
+    redacted_at: datetime | None
+
+
+class Outcome(Enum):
+    """What became of a message: stored now, stored before, or its id belongs to another one."""
+
+    CREATED = "imported"
+    KNOWN = "already there"
+    CONFLICT = "same id, different content"
+
+
+def new_message_id() -> UUID:
+    """Return a UUIDv7 (RFC 9562 section 5.7), so that ids made later sort later."""
+    raw = bytearray(ULID().bytes)
+    raw[6] = raw[6] & 0x0F | 0x70
+    raw[8] = raw[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(raw))
+
+
+def complete_message(given: Mapping[str, Any], numbers: Mapping[str, UUID]) -> Message:
+    """Return the message of checked CreateMessageSchema fields.
+
+    `numbers` are the organization's phone numbers, by number. Raises ValidationError if the end of
+    the message that must be one of them is not.
+    """
+    inbound = given["direction"] == "inbound"
+    own, contact = ("to", "from") if inbound else ("from", "to")
+    number = given[f"{own}_number"]
+    if number not in numbers:
+        raise ValidationError({own: NOT_YOURS})
+    message = {
+        "id": given.get("id") or new_message_id(),
+        "phone_number_id": numbers[number],
+        "phone_number": number,
+        "contact_number": given[f"{contact}_number"],
+        **given,
+    }
+    opted_in = opted_in_by(given.get("body") or "") if inbound else None
+    if opted_in is not None:
+        message["opted_in"] = opted_in
+    return cast(Message, message)
+
+
+def record_message(organization_id: UUID, message: Message) -> tuple[Outcome, StoredMessage]:
+    """Record one message and return what became of it and what is stored under its id.
+
+    Raises pool.Unavailable.
+    """
+    with pool.transaction() as connection:
+        (outcome,) = _record(connection, organization_id, [message])
+        # Read before the commit: an error after it would be the answer to a message that is stored.
+        stored = get_messages(organization_id, [message["id"]], connection)
+    return outcome, stored[message["id"]]
+
+
+def record_messages(organization_id: UUID, messages: Sequence[Message | Fragment]) -> list[Outcome]:
+    """Record messages, given as they are or as JSON, and return what became of each, in order.
+
+    Of messages with the same id the first counts. Raises pool.Unavailable.
+    """
+    with pool.transaction() as connection:
+        return _record(connection, organization_id, messages)
+
+
+def _record(
+    connection: Connection, organization_id: UUID, messages: Sequence[Message | Fragment]
+) -> list[Outcome]:
+    text = orjson.dumps(messages).decode()
+    recorded = queries.fetch_row(
+        "record_messages",
+        connection,
+        organization_id=organization_id,
+        messages=text,
+        now=datetime.now(UTC),
+        **queries.count_params(connection),
+    )
+    if recorded["consent_events"]:
+        record_consent_events(connection, organization_id, recorded["consent_events"])
+    if recorded["created_count"] == len(messages):
+        return [Outcome.CREATED] * len(messages)
+    return _outcomes(
+        connection, organization_id, orjson.loads(text), set(map(str, recorded["known_ids"]))
+    )
+
+
+def _outcomes(
+    connection: Connection,
+    organization_id: UUID,
+    messages: list[dict[str, Any]],
+    known_ids: set[str],
+) -> list[Outcome]:
+    ids = {UUID(message["id"]) for message in messages}
+    stored = get_messages(organization_id, ids, connection)
+    outcomes = []
+    for message in messages:
+        id = message["id"]
+        known = id in known_ids
+        outcomes.append(_compare(message, stored[UUID(id)]) if known else Outcome.CREATED)
+        known_ids.add(id)
+    return outcomes
+
+
+def _compare(message: dict[str, Any], stored_message: StoredMessage) -> Outcome:
+    """Compare what a message gives with what is stored; removed content cannot differ."""
+    stored = orjson.loads(orjson.dumps(stored_message))
+    removed = {"body", "media_urls"} if stored["redacted_at"] else set()
+    names = message.keys() & stored.keys() - removed
+    is_same = all(message[name] == stored[name] for name in names)
+    return Outcome.KNOWN if is_same else Outcome.CONFLICT
+
+
+def get_messages(
+    organization_id: UUID, ids: Iterable[UUID], connection: Connection | None = None
+) -> dict[UUID, StoredMessage]:
+    """Return stored messages by id. Raises pool.Unavailable."""
+    rows = queries.fetch_all(
+        "get_messages", connection, organization_id=organization_id, ids=list(ids)
+    )
+    return {row["id"]: cast(StoredMessage, row) for row in rows}

@@ -1,0 +1,79 @@
+"""Organizations and their phone numbers."""
+
+from collections.abc import Sequence
+from typing import TypedDict, cast
+from uuid import UUID
+
+from conversations.database import queries
+from conversations.database.queries import Row
+
+NOT_YOURS = "is not one of your phone numbers"
+
+
+class NumberTaken(Exception):
+    """The number has another id, or the id belongs to another number."""
+
+
+class Organization(TypedDict):
+    """A row of list_organizations; without `message_retention_days` messages are kept for ever."""
+
+    organization_id: UUID
+    name: str
+    message_retention_days: int | None
+    created_at: object
+    last_redaction_at: object
+
+
+def create_organization(
+    name: str, message_retention_days: int | None = None, id: UUID | None = None
+) -> UUID:
+    """Create an organization and return its id; an id that exists already is left as it is."""
+    row = queries.fetch_one(
+        "create_organization",
+        organization_id=id,
+        name=name,
+        message_retention_days=message_retention_days,
+    )
+    return cast(UUID, row["id"] if row else id)
+
+
+def list_organizations() -> list[Organization]:
+    """Return all organizations, oldest first."""
+    return cast(list[Organization], queries.fetch_all("list_organizations"))
+
+
+def create_phone_number(organization_id: UUID, number: str, id: UUID | None = None) -> UUID:
+    """Give an organization a phone number and return the number's id, old or new.
+
+    Raises NumberTaken if `id` is given and the number has another one, or another number has it.
+    """
+    queries.fetch_one("create_phone_number", organization_id=organization_id, id=id, number=number)
+    stored = find_phone_numbers(organization_id, numbers=[number]).get(number)
+    if stored is None:
+        raise NumberTaken(f"{id} is the id of another number")
+    if id not in (None, stored):
+        raise NumberTaken(f"{number} has the id {stored} already")
+    return stored
+
+
+def list_phone_numbers(organization_id: UUID) -> dict[str, UUID]:
+    """Return the ids of an organization's phone numbers, by number."""
+    return _by_number(queries.fetch_all("list_phone_numbers", organization_id=organization_id))
+
+
+def find_phone_numbers(
+    organization_id: UUID, *, numbers: Sequence[str] = (), ids: Sequence[UUID] = ()
+) -> dict[str, UUID]:
+    """Return the ids, by number, of those phone numbers that are named by number or by id."""
+    return _by_number(
+        queries.fetch_all(
+            "find_phone_numbers",
+            organization_id=organization_id,
+            numbers=list(numbers),
+            ids=list(ids),
+        )
+    )
+
+
+def _by_number(rows: list[Row]) -> dict[str, UUID]:
+    return {row["number"]: row["id"] for row in rows}

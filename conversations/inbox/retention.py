@@ -1,0 +1,68 @@
+"""Redaction: the bodies and media of messages are removed, past retention or for one contact."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from conversations.database import pool, queries
+from conversations.database.connection import Connection
+from conversations.database.queries import Row
+
+# A batch is one transaction, small enough that no lock is held for long.
+REDACTION_BATCH = 1000
+
+
+def readable_from(retention_days: int, now: datetime) -> datetime:
+    """Return the start of the oldest UTC day that is within retention at `now`."""
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight - timedelta(days=retention_days - 1)
+
+
+def redact_expired(organization_id: UUID, before: datetime, at: datetime | None = None) -> int:
+    """Redact the readable messages from before an instant and return how many those were.
+
+    `at` is what `redacted_at` becomes; None is now. Raises pool.Unavailable.
+    """
+    return _redact("lock_expired_messages", organization_id, at, readable_from=before)
+
+
+def erase_contact(organization_id: UUID, contact_number: str) -> int:
+    """Redact all readable messages with a contact and return how many those were.
+
+    Raises pool.Unavailable.
+    """
+    return _redact("lock_contact_messages", organization_id, None, contact_number=contact_number)
+
+
+def _redact(lock_query: str, organization_id: UUID, at: datetime | None, **which: Any) -> int:
+    total = 0
+    while True:
+        with pool.transaction() as connection:
+            messages = queries.fetch_all(
+                lock_query,
+                connection,
+                organization_id=organization_id,
+                limit=REDACTION_BATCH,
+                **which,
+            )
+            if not messages:
+                return total
+            _redact_batch(connection, organization_id, messages, at or datetime.now(UTC))
+        total += len(messages)
+
+
+def _redact_batch(
+    connection: Connection, organization_id: UUID, messages: list[Row], at: datetime
+) -> None:
+    conversation_ids = list({message["conversation_id"] for message in messages})
+    queries.fetch_all(
+        "lock_conversations", connection, organization_id=organization_id, ids=conversation_ids
+    )
+    queries.execute(
+        "redact_messages",
+        connection,
+        organization_id=organization_id,
+        ids=[message["id"] for message in messages],
+        redacted_at=at,
+        **queries.count_params(connection),
+    )

@@ -1,0 +1,138 @@
+"""The settings: environment variables, all of them read here, by `load`."""
+
+import ipaddress
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from environs import Env, EnvError, EnvValidationError
+
+from conversations.database.connection import check_url
+
+# Every variable and what it means. README.md has the same names in its table.
+VARIABLES: dict[str, str] = {
+    "DATABASE_URL": "`postgres://…` of a PostgreSQL, several hosts allowed; "
+    "unset on a developer's machine: an embedded server in `instance/`",
+    "DATABASE_REPLICA_URL": "a standby that lists are read from; the last of several hosts is the "
+    "primary",
+    "HOST": "the addresses that gunicorn listens on, separated by commas; IPv6 with or without "
+    "brackets",
+    "PORT": "the port that gunicorn listens on",
+    "WEB_CONCURRENCY": "worker processes",
+    "WEB_THREADS": "threads of each worker, well above the pool's size",
+    "DATABASE_POOL_SIZE": "database connections of each worker",
+    "DATABASE_PREPARED_STATEMENTS": "`false` behind PgBouncer in transaction mode, "
+    "unless its `max_prepared_statements` is above 0",
+    "LOG_FORMAT": "`logfmt` or `json`",
+    "METRICS": "`true` serves Prometheus metrics at `/metrics`, without a key",
+}
+
+WHOLE_NUMBER = re.compile("[0-9]+")
+MAX_DIGITS = 9
+HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the variables say, each under its name in lower case. `host` holds bare addresses."""
+
+    database_url: str | None
+    database_replica_url: str | None
+    host: tuple[str, ...]
+    port: int
+    web_concurrency: int
+    web_threads: int
+    database_pool_size: int
+    database_prepared_statements: bool
+    log_format: str
+    metrics: bool
+
+
+class Environment(Env):
+    """environs over any mapping. An empty variable is unset: compose files and CI spell it so."""
+
+    def __init__(self, environ: Mapping[str, str]):
+        super().__init__(eager=False)
+        self._given = environ
+        for parser in (connection_string, hosts, count, switch, choice):
+            self.add_parser(parser.__name__, parser)
+
+    def _get_value(self, env_key: str, default: Any) -> Any:
+        return self._given.get(env_key) or default
+
+
+def connection_string(text: str | None) -> str | None:
+    """Return what libpq takes as a connection string. Raises EnvError, which does not repeat it."""
+    try:
+        if text is not None:
+            check_url(text)
+    except ValueError as error:
+        raise EnvError(str(error)) from None
+    return text
+
+
+def hosts(text: str) -> tuple[str, ...]:
+    """Return addresses and host names without brackets, each once. Raises EnvError."""
+    return tuple(dict.fromkeys(_host(part.strip()) for part in text.split(",")))
+
+
+def _host(text: str) -> str:
+    if HOST_NAME.fullmatch(text):
+        return text
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        address = None
+    if address is None or (bare != text and address.version == 4):
+        raise EnvError("must be addresses or host names, separated by commas, without a port")
+    return str(address)
+
+
+def count(text: str, low: int, high: int) -> int:
+    """Return a whole number of ASCII digits between two bounds. Raises EnvError."""
+    if not WHOLE_NUMBER.fullmatch(text):
+        raise EnvError("must be a whole number")
+    if len(text) > MAX_DIGITS or not low <= int(text) <= high:
+        raise EnvError(f"must be {low}..{high}")
+    return int(text)
+
+
+def switch(text: str) -> bool:
+    """Return whether a switch is on. Raises EnvError, because a guess would surprise somebody."""
+    if text not in ("true", "false"):
+        raise EnvError("must be true or false")
+    return text == "true"
+
+
+def choice(text: str, choices: tuple[str, ...]) -> str:
+    """Return one of the choices. Raises EnvError."""
+    if text not in choices:
+        raise EnvError(f"must be one of {', '.join(choices)}")
+    return text
+
+
+def load(environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings. Bad values end the process with one line that names each variable."""
+    env = Environment(environ)
+    settings = Settings(
+        database_url=env.connection_string("DATABASE_URL", None),
+        database_replica_url=env.connection_string("DATABASE_REPLICA_URL", None),
+        host=env.hosts("HOST", "0.0.0.0"),  # noqa: S104
+        port=env.count("PORT", "8000", low=1, high=65535),
+        web_concurrency=env.count("WEB_CONCURRENCY", "2", low=1, high=64),
+        web_threads=env.count("WEB_THREADS", "32", low=1, high=256),
+        database_pool_size=env.count("DATABASE_POOL_SIZE", "4", low=1, high=64),
+        database_prepared_statements=env.switch("DATABASE_PREPARED_STATEMENTS", "true"),
+        log_format=env.choice("LOG_FORMAT", "logfmt", choices=("logfmt", "json")),
+        metrics=env.switch("METRICS", "false"),
+    )
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        problems = cast(Mapping[str, list[str]], error.error_messages)
+        sys.exit("; ".join(f"{name} {sentences[0]}" for name, sentences in problems.items()))
+    return settings

@@ -1,0 +1,207 @@
+"""What each query parameter takes and refuses, over HTTP. Refusals are one sentence a field."""
+
+import pytest
+from werkzeug.datastructures import MultiDict
+
+from tests.conftest import assert_error, contact
+
+PATH = "/v1/conversations"
+AT = "2026-04-28T12:00:01+00:00"
+
+COMPLAINTS = {
+    "cursor": "must be a next_cursor of an earlier answer",
+    "limit": "must be 1..200",
+    "phone_number_id": "must be a UUID",
+    "contact_number": "must be E.164",
+    "since": "must be an RFC 3339 date-time with an offset",
+    "opted_in": "must be true or false",
+}
+
+ARABIC_INDIC_TEN = "\u0661\u0660"
+FULLWIDTH_TWO = "\uff12"
+
+REFUSED = {
+    "limit": (
+        ("", "0", "201", "1000", "-1", "5.0", "+5", "5+", " 5", "5 ", "5\n", "007", "05", "1_0"),
+        ("1e2", "0x10", "1,0", "ten", "NaN", "None", "5;since=x", "9" * 5000),
+        (ARABIC_INDIC_TEN, FULLWIDTH_TWO, "\u00b2"),
+    ),
+    "cursor": (
+        ("", "x", "0", "null", "A" * 31, "A" * 33, "A" * 64, "A" * 5000),
+        ("A" * 30 + "==", "A" * 31 + "=", "A" * 32 + "=", "+" + "A" * 31, "A" * 31 + "/"),
+        ("A" * 32 + "\n", " " + "A" * 32, " " + "A" * 31, "\u00e9" + "A" * 31, "\uff21" + "A" * 31),
+        # 24 bytes, but of an instant after the year 9999, and of one before the year 1.
+        ("f" + "_" * 31, "g" + "A" * 31),
+    ),
+    "phone_number_id": (
+        ("", "7c1f0a2d", "7c1f0a2d9e8b4c3a9d2e1f0a2b3c4d5e", "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5"),
+        ("{7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e}", "urn:uuid:7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"),
+        ("7c1f0a2d-9e8b-4c3a-9d2e1f0a2b3c4d5e-", "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5g"),
+        ("7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e\n", " 7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"),
+        (FULLWIDTH_TWO + "c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e", "-".join(("0" * 8,) * 4)),
+    ),
+    "contact_number": (
+        ("", "+", "+1", "+0155512345", "+1234567890123456", "++15551234567", "tel:+15551234567"),
+        ("+1 555 123 4567", "+1-555-123-4567", "+1555123456x", "+15551234567\n", "+15551234567 "),
+        ("15551234567", "123456789", "12", "012", "ACME", "whatsapp:+15551234567", "  123"),
+        (" +15551234567", "+" + ARABIC_INDIC_TEN * 4, ARABIC_INDIC_TEN * 2),
+    ),
+    "since": (
+        ("", "now", "infinity", "1777377601", "2026-04-28", "2026-04-28T12:00:01"),
+        ("2026-04-28 12:00:01Z", "2026-04-28_12:00:01Z", "2026-04-28T12:00Z", "2026-04-28T12Z"),
+        ("2026-04-28T12:00:60Z", "2026-06-30T23:59:60Z", "2026-W18-2T12:00:01Z"),
+        ("2026-118T12:00:01Z", "20260428T120001Z", "2026-4-28T12:00:01Z", "2026-04-28T1:00:01Z"),
+        ("2026-04-28T12:00:01,5Z", "2026-04-28T12:00:01.Z", "2026-04-28T12:00:01.1234567890Z"),
+        ("2026-04-28T24:00:00Z", "2026-04-28T12:60:00Z", "2026-13-01T00:00:00Z"),
+        ("2026-02-29T00:00:00Z", "2026-04-31T00:00:00Z", "2026-00-01T00:00:00Z"),
+        ("0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "-2026-04-28T12:00:01Z"),
+        ("2026-04-28T12:00:01+24:00", "2026-04-28T12:00:01+02:60", "2026-04-28T12:00:01+0200"),
+        ("2026-04-28T12:00:01+02", "2026-04-28T12:00:01+02:00:00", "2026-04-28T12:00:01Z+02:00"),
+        ("2026-04-28T12:00:01 UTC", "2026-04-28T12:00:01Z[UTC]", "2026-04-28T12:00:01Z\n"),
+        (" 2026-04-28T12:00:01Z", "2026-04-28T12:00:01  02:00", "2026-04-28 12:00"),
+        (FULLWIDTH_TWO + "026-04-28T12:00:01Z",),
+    ),
+    "opted_in": (
+        ("", "1", "0", "yes", "no", "on", "off", "t", "TRUE", "True", "fALSE", "null"),
+        ("true ", " true", "true\n", "true,false"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, value) for name, rows in REFUSED.items() for row in rows for value in row],
+)
+def test_a_parameter_refuses_every_other_spelling(alice, name, value):
+    response = alice.get(PATH, {name: value})
+    assert_error(response, 422, "VALIDATION_FAILED", **{name: COMPLAINTS[name]})
+
+
+# NUL alone and behind something good; bytes, code points and escapes that UTF-8 does not have.
+ODD_BYTES = ["%00", "true%00", "5%00", "%FF", "%C3%28", "%ED%A0%80", "%F4%90%80%80", "\xff", "%"]
+
+
+def get_raw(organization, query: str):
+    """GET with these very bytes as the query string, as a server hands them to an application."""
+    environ = {"QUERY_STRING": query}
+    return organization.client.get(PATH, headers=organization.auth, environ_overrides=environ)
+
+
+@pytest.mark.parametrize("name", COMPLAINTS)
+@pytest.mark.parametrize("odd", ODD_BYTES)
+def test_nul_and_what_is_not_utf8_are_refused_as_any_other_value(alice, name, odd):
+    response = get_raw(alice, f"{name}={odd}")
+    assert_error(response, 422, "VALIDATION_FAILED", **{name: COMPLAINTS[name]})
+
+
+@pytest.mark.parametrize("odd", ODD_BYTES)
+def test_nul_and_what_is_not_utf8_are_refused_in_a_name_too(alice, odd):
+    response = get_raw(alice, f"{odd}=1")
+    assert response.status_code == 422
+    assert list(response.json["error"]["details"].values()) == ["unknown parameter"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("cursor", "A" * 32),
+        ("limit", "5"),
+        ("phone_number_id", "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"),
+        ("contact_number", "12345"),
+        ("since", "2026-04-28T12:00:01Z"),
+        ("opted_in", "true"),
+    ],
+)
+def test_a_repeated_parameter_is_refused_even_with_the_same_value(alice, name, value):
+    assert alice.get(PATH, {name: value}).status_code == 200
+    for values in ([value, value], [value, ""], ["", ""], [value] * 3):
+        response = alice.get(PATH, MultiDict({name: values}))
+        assert_error(response, 422, "VALIDATION_FAILED", **{name: "must be given once"})
+
+
+def test_a_parameter_without_a_value_is_refused(alice):
+    for name, complaint in COMPLAINTS.items():
+        response = alice.get(f"{PATH}?{name}")
+        assert_error(response, 422, "VALIDATION_FAILED", **{name: complaint})
+
+
+@pytest.mark.parametrize("limit", ["1", "2", "9", "10", "99", "100", "199", "200"])
+def test_limit_takes_1_to_200(alice, limit):
+    assert alice.get(PATH, {"limit": limit}).json["meta"]["limit"] == int(limit)
+
+
+def test_phone_number_id_takes_any_case(alice):
+    alice.receive(contact(1), AT)
+    id = str(alice.phone_number_id)
+    for spelling in (id, id.upper(), id.title()):
+        assert len(alice.conversations(phone_number_id=spelling)) == 1
+
+
+@pytest.mark.parametrize("number", ["+12", "+123456789012345", "123", "12345678"])
+def test_contact_number_takes_e164_and_short_codes(alice, number):
+    alice.receive(number, AT)
+    alice.receive(contact(1), AT)
+    assert [row["contact_number"] for row in alice.conversations(contact_number=number)] == [number]
+
+
+def test_a_raw_plus_in_contact_number_works_like_its_encoded_form(alice):
+    alice.receive("+15550000001", AT)
+    alice.receive(contact(2), AT)
+    raw = alice.get(f"{PATH}?contact_number=+15550000001")
+    assert raw.json == alice.get(f"{PATH}?contact_number=%2B15550000001").json
+    assert [row["contact_number"] for row in raw.json["data"]] == ["+15550000001"]
+
+
+@pytest.mark.parametrize("fraction", ["", ".0", ".000000999"])
+def test_a_raw_plus_in_since_works_like_its_encoded_form(alice, fraction):
+    alice.receive(contact(1), "2026-04-28T09:59:59.999999+00:00")
+    alice.receive(contact(2), "2026-04-28T10:00:00+00:00")
+    raw = alice.get(f"{PATH}?since=2026-04-28T12:00:00{fraction}+02:00")
+    encoded = alice.get(f"{PATH}?since=2026-04-28T12:00:00{fraction}%2B02:00")
+    assert raw.json == encoded.json
+    assert [row["contact_number"] for row in raw.json["data"]] == [contact(2)]
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        "2026-04-28T12:00:01Z",
+        "2026-04-28t12:00:01z",
+        "2026-04-28T14:00:01+02:00",
+        "2026-04-28T06:30:01-05:30",
+        "2026-04-28T12:00:01+00:00",
+        "2026-04-28T12:00:01-00:00",
+        "2026-04-28T12:00:01.0Z",
+        "2026-04-28T12:00:01.000000999Z",
+        "2026-04-29T11:59:01+23:59",
+    ],
+)
+def test_since_takes_every_spelling_of_rfc3339(alice, since):
+    alice.receive(contact(1), "2026-04-28T12:00:00.999999+00:00")
+    alice.receive(contact(2), "2026-04-28T12:00:01+00:00")
+    assert [row["contact_number"] for row in alice.conversations(since=since)] == [contact(2)]
+
+
+@pytest.mark.parametrize("digits", range(1, 10))
+def test_since_cuts_fractions_beyond_the_microsecond(alice, digits):
+    alice.receive(contact(1), "2026-04-28T12:00:01.123456+00:00")
+    same = "123456999"[:digits]
+    later = str(int(same[:6]) + 1) + same[6:]
+    assert len(alice.conversations(since=f"2026-04-28T12:00:01.{same}Z")) == 1
+    assert len(alice.conversations(since=f"2026-04-28T12:00:01.{later}Z")) == 0
+
+
+@pytest.mark.parametrize(
+    ("since", "count"),
+    [
+        ("0001-01-01T00:00:00Z", 1),
+        ("0001-01-01T00:00:00+23:59", 1),
+        ("2000-02-29T00:00:00Z", 1),
+        ("9999-12-31T23:59:59.999999Z", 0),
+        ("9999-12-31T23:59:59.999999-23:59", 0),
+    ],
+)
+def test_since_reaches_both_ends_of_the_calendar(alice, since, count):
+    alice.receive(contact(1), AT)
+    answer = alice.get(PATH, {"since": since}).json
+    assert len(answer["data"]) == answer["meta"]["total"] == count

@@ -1,0 +1,32 @@
+"""flask status: one screen that says how the deployment is."""
+
+import re
+
+from conversations import __version__
+from conversations.database import pool
+from tests.conftest import contact, new_organization
+
+
+def test_status_says_how_the_deployment_is(app, alice):
+    alice.receive(contact(1), "2020-04-28T12:00:01+00:00")
+    result = app.test_cli_runner().invoke(args=["status"])
+    assert result.exit_code == 0
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert lines["version"] == __version__
+    assert re.fullmatch(r"\d+ of \d+ in use", lines["connections"])
+    assert lines["pool"].startswith("2 workers x 4 connections")
+    assert re.search(r"^oldest readable  \d{4}-\d\d-\d\dT", result.stdout, re.MULTILINE)
+
+
+def test_status_names_an_overdue_sweep(app, client):
+    organization = new_organization(client, retention_days=1)
+    with pool.connection() as conn:
+        conn.execute(
+            "UPDATE organizations SET created_at = now() - interval '2 days' WHERE id = %s",
+            [organization.id],
+        )
+    result = app.test_cli_runner().invoke(args=["status"])
+    assert ", overdue" in result.stdout
+    assert client.get("/readyz").json["data"]["redaction_is_overdue"] is True
+    app.test_cli_runner().invoke(args=["redact-messages"])
+    assert client.get("/readyz").json["data"]["redaction_is_overdue"] is False

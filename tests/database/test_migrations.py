@@ -1,0 +1,176 @@
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from conversations.database import migrations
+from conversations.database.connection import connect
+from tests.command_line import ROOT, flask_process
+from tests.conftest import DATABASE_URL, SERVER_URL, new_database
+from tests.servers import free_port, running_service
+
+NAMES = [path.stem for path in sorted(migrations.FOLDER.glob("*.sql"))]
+NEWEST = NAMES[-1]
+
+
+@pytest.fixture
+def database() -> str:
+    """The URL of an empty database."""
+    return new_database(SERVER_URL)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A copy of the migrations, which this process takes for the real ones."""
+    copy = shutil.copytree(migrations.FOLDER, tmp_path / "migrations")
+    monkeypatch.setattr(migrations, "FOLDER", copy)
+    return copy
+
+
+def migrate(url: str) -> list[str]:
+    with connect(url) as conn:
+        return migrations.migrate(conn)
+
+
+def ledger(url: str) -> list[str]:
+    with psycopg.connect(url) as conn:
+        rows = conn.execute("SELECT name FROM schema_migrations ORDER BY applied_at, name")
+        return [name for (name,) in rows]
+
+
+def forget(url: str, name: str) -> None:
+    """Make a database look as if a migration had not been applied yet."""
+    with psycopg.connect(url) as conn:
+        conn.execute("DELETE FROM schema_migrations WHERE name = %s", [name])
+
+
+def test_four_migrations_at_once_apply_each_once(database):
+    with ThreadPoolExecutor(4) as threads:
+        attempts = [
+            threads.submit(flask_process, "migrate", DATABASE_URL=database) for _ in range(4)
+        ]
+    done = [attempt.result() for attempt in attempts]
+    assert [(each.returncode, each.stderr) for each in done] == [(0, b"")] * 4
+    printed = sorted(line for each in done for line in each.stdout.decode().splitlines())
+    assert [line for line in printed if line != "already up to date"] == NAMES
+    assert ledger(database) == NAMES
+
+
+def test_a_new_file_alone_is_applied(database, folder):
+    migrate(database)
+    (folder / "0100_create_notes.sql").write_text("CREATE TABLE notes (id integer);")
+    assert migrate(database) == ["0100_create_notes"]
+    assert migrate(database) == []
+
+
+def test_a_file_that_fails_leaves_nothing_and_keeps_those_before_it(database, folder):
+    (folder / "0100_create_notes.sql").write_text("CREATE TABLE notes (id integer);")
+    bad = folder / "0101_create_more_notes.sql"
+    bad.write_text("CREATE TABLE more_notes (id integer); SELECT 1 / 0;")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        migrate(database)
+    assert ledger(database)[-1] == "0100_create_notes"
+    bad.write_text("CREATE TABLE more_notes (id integer);")
+    assert migrate(database) == ["0101_create_more_notes"]
+
+
+def test_a_file_that_was_edited_after_it_had_been_applied_is_refused(database, folder):
+    migrate(database)
+    edited = folder / f"{NAMES[0]}.sql"
+    edited.write_text(edited.read_text() + "\n")
+    (folder / "0100_create_notes.sql").write_text("CREATE TABLE notes (id integer);")
+    for attempt in (migrate, migrations.require_current):
+        with pytest.raises(migrations.SchemaMismatch, match=f"another {NAMES[0]}.sql"):
+            attempt(database)
+    assert ledger(database) == NAMES
+
+
+def test_a_schema_that_is_ahead_serves_an_older_version(database, folder):
+    migrate(database)
+    (folder / f"{NEWEST}.sql").unlink()
+    migrations.require_current(database)
+    assert migrate(database) == []
+
+
+def test_a_schema_that_is_behind_is_refused_by_name(database):
+    migrate(database)
+    forget(database, NEWEST)
+    with pytest.raises(migrations.SchemaBehind, match=rf"\({NEWEST} not applied\)"):
+        migrations.require_current(database)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("create-organization", "Brightside"), ("check-conversations",), ("demo",)]
+)
+def test_every_other_command_refuses_a_schema_that_is_behind(database, arguments):
+    done = flask_process(*arguments, DATABASE_URL=database)
+    assert (done.returncode, done.stdout) == (1, b"")
+    (line,) = done.stderr.decode().splitlines()
+    assert line.endswith("run flask migrate")
+    assert NAMES[0] in line
+
+
+def start_gunicorn(database: str) -> subprocess.CompletedProcess:
+    """Start the service where it must not start, and return how it ended."""
+    return subprocess.run(
+        [sys.executable, "-m", "gunicorn"],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": database, "PORT": str(free_port())},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_service_over_a_schema_that_is_behind_exits_and_names_the_command(database):
+    migrate(database)
+    forget(database, NEWEST)
+    done = start_gunicorn(database)
+    assert done.returncode != 0
+    assert f"the schema is behind ({NEWEST} not applied): run flask migrate" in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_service_over_an_edited_migration_exits_and_names_the_file(database):
+    migrate(database)
+    with psycopg.connect(database) as conn:
+        conn.execute("UPDATE schema_migrations SET checksum = 'x' WHERE name = %s", [NAMES[0]])
+    done = start_gunicorn(database)
+    assert done.returncode != 0
+    assert f"another {NAMES[0]}.sql" in done.stderr.decode()
+
+
+def rename(database_name: str, new_name: str) -> None:
+    with psycopg.connect(DATABASE_URL, autocommit=True) as conn:
+        conn.execute(f"ALTER DATABASE {database_name} RENAME TO {new_name}")
+
+
+def test_a_service_that_finds_no_database_at_its_start_serves_503(alice):
+    with running_service("postgres://127.0.0.1:1/nothing", WEB_CONCURRENCY=1) as service:
+        assert service.request("GET", "/livez")[0] == 200
+        for path in ("/readyz", "/v1/conversations"):
+            status, headers, envelope = service.request("GET", path, alice.key)
+            assert (status, envelope["error"]["code"]) == (503, "UNAVAILABLE")
+            assert headers["Retry-After"].isdigit()
+        assert "starting without the database" in service.log()
+
+
+def test_a_worker_checks_the_schema_that_it_could_not_see_at_the_start(database):
+    # The database comes back with a schema that is behind: no answer may be made from it.
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    rename(name, "away_" + name)
+    with running_service(database, WEB_CONCURRENCY=1) as service:
+        rename("away_" + name, name)
+        status, _, envelope = service.request("GET", "/readyz")
+        assert (status, envelope["error"]["code"]) == (503, "UNAVAILABLE")
+        assert "run flask migrate" in service.log()
+        migrate(database)
+        assert service.request("GET", "/readyz")[0] == 200
+
+
+def test_migrations_are_numbered_in_the_order_in_which_they_apply():
+    assert [name.split("_")[0] for name in NAMES] == [f"{n:04}" for n in range(1, len(NAMES) + 1)]

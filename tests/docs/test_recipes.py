@@ -1,0 +1,112 @@
+"""The recipes of docs/api.md, run as they are printed, but on small pages."""
+
+import csv
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import orjson
+import pytest
+
+from tests.conftest import DATABASE_URL, contact
+from tests.servers import ROOT, running_service
+
+DOCUMENT = (ROOT / "docs" / "api.md").read_text()
+RECIPES = {
+    name: (language, code)
+    for name, language, code in re.findall(
+        r"<!-- recipe: ([\w-]+) -->\n```(\w+)\n(.*?)```", DOCUMENT, re.DOTALL
+    )
+}
+
+
+def run(name: str, url: str, key: str, folder) -> str:
+    """Run a recipe in a folder and return what it printed; it must succeed."""
+    language, code = RECIPES[name]
+    if language == "sh" and not (shutil.which("curl") and shutil.which("jq")):
+        pytest.skip("no curl and jq: apt-get install curl jq, or make test")
+    interpreter = {"sh": "sh", "python": sys.executable}[language]
+    small = re.sub(r"limit(=|\": )200", r"limit\g<1>3", code)
+    result = subprocess.run(
+        [interpreter, "-c", small.replace("http://localhost:8000", url)],
+        cwd=folder,
+        env=os.environ | {"KEY": key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout
+
+
+@pytest.fixture
+def service(alice):
+    """gunicorn over an inbox that may be changed."""
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1) as service:
+        yield service
+
+
+def test_every_recipe_of_the_readme_is_run_below():
+    assert set(RECIPES) == {"walk-curl", "walk-httpx", "poll", "sync", "export-csv"}
+
+
+def demo_inbox(service, key) -> list[dict]:
+    return service.request("GET", "/v1/conversations", key)[2]["data"]
+
+
+def test_walk_with_curl_and_jq(demo_service, demo_key, tmp_path):
+    printed = run("walk-curl", demo_service.url, demo_key, tmp_path)
+    assert [line.split("\t") for line in printed.splitlines()] == [
+        [row["contact_number"], row["last_message_preview"]]
+        for row in demo_inbox(demo_service, demo_key)
+    ]
+
+
+def test_walk_with_httpx(demo_service, demo_key, tmp_path):
+    printed = run("walk-httpx", demo_service.url, demo_key, tmp_path)
+    assert printed.splitlines() == [
+        f"{row['contact_number']} {row['last_message_preview']}"
+        for row in demo_inbox(demo_service, demo_key)
+    ]
+
+
+def test_export_to_csv(demo_service, demo_key, tmp_path):
+    run("export-csv", demo_service.url, demo_key, tmp_path)
+    columns = ("contact_number", "last_message_at", "message_count", "last_message_preview")
+    with open(tmp_path / "conversations.csv", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert tuple(header) == columns
+    assert rows == [
+        [str(row[column]) for column in columns] for row in demo_inbox(demo_service, demo_key)
+    ]
+
+
+def test_poll_with_the_tag(alice, service, tmp_path):
+    alice.receive(contact(1), "2026-04-28T12:00:01+00:00")
+    poll = ("poll", service.url, alice.key, tmp_path)
+    assert run(*poll) == "something changed\n"
+    assert run(*poll) == "nothing changed\n"
+    assert run(*poll) == "nothing changed\n"
+    alice.record_consent(contact(1), True, "2026-04-28T12:00:01+00:00")
+    assert run(*poll) == "something changed\n"
+    assert run(*poll) == "nothing changed\n"
+
+
+def test_sync_with_since(alice, service, tmp_path):
+    for number in range(1, 8):
+        alice.receive(contact(number), f"2026-04-28T12:00:0{number}+00:00")
+    sync = ("sync", service.url, alice.key, tmp_path)
+    assert run(*sync) == "7 read, 7 known\n"
+    assert run(*sync) == "0 read, 7 known\n"
+    for number in (1, 8):
+        message = {"direction": "inbound", "from": contact(number), "to": alice.number}
+        assert alice.post("/v1/messages", message | {"body": "again"}).status_code == 201
+    assert run(*sync) == "2 read, 8 known\n"
+    rows = orjson.loads((tmp_path / "conversations.json").read_bytes())["rows"]
+    assert sorted(rows.values(), key=lambda row: row["id"]) == sorted(
+        alice.conversations(), key=lambda row: row["id"]
+    )

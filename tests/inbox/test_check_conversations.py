@@ -1,0 +1,164 @@
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import app as service
+from conversations.database import pool
+from conversations.inbox import checks
+from schemas.fields import encode_base64url
+from tests.command_line import flask
+from tests.conftest import SERVER_URL, contact, new_database, new_organization, using_database
+
+NOON = datetime(2026, 4, 28, 12, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def own_database(app):
+    """A database that no other test writes to: the command looks at every organization."""
+    url = new_database(SERVER_URL)
+    configured = app.config["SETTINGS"]
+    app.config["SETTINGS"] = replace(configured, database_url=url)
+    with using_database(url):
+        yield
+    app.config["SETTINGS"] = configured
+
+
+@pytest.fixture
+def inbox_of_two(own_database, client):
+    """An inbox with two conversations, of three messages and of one."""
+    organization = new_organization(client)
+    for number, second, body in ((1, 0, "first"), (1, 2, "last"), (1, 1, "late"), (2, 0, "STOP")):
+        organization.receive(contact(number), NOON + timedelta(seconds=second), body)
+    organization.record_consent(contact(1), True, "2026-04-01T09:00:00+00:00")
+    return organization
+
+
+def damage(organization, change: str, number: int = 1) -> str:
+    """Change a conversation behind everybody's back and return its id as the API shows it."""
+    with pool.connection() as conn:
+        row = conn.execute(
+            f"UPDATE conversations SET {change}"
+            " WHERE organization_id = %s AND contact_number = %s RETURNING id",
+            [organization.id, contact(number)],
+        ).fetchone()
+    return encode_base64url(row["id"].bytes)
+
+
+def shown(organization) -> tuple:
+    answer = organization.get("/v1/conversations")
+    opted_in = organization.get("/v1/conversations?opted_in=true").json["meta"]["total"]
+    return answer.json["data"], answer.json["meta"]["total"], opted_in
+
+
+NO_MESSAGES = (
+    "message_count = 0, last_message_at = NULL, last_message_id = NULL,"
+    " last_message_direction = NULL, last_message_preview = NULL"
+)
+
+
+def test_an_inbox_in_order_has_nothing_to_say(inbox_of_two):
+    assert flask("check-conversations").stdout == ""
+    assert flask("check-conversations", "--repair").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "columns"),
+    [
+        ("message_count = 4", "message_count"),
+        ("last_message_at = last_message_at - interval '1 microsecond'", "last_message_at"),
+        ("last_message_id = gen_random_uuid()", "last_message_id"),
+        ("last_message_direction = 'outbound'", "last_message_direction"),
+        ("last_message_preview = 'lost'", "last_message_preview"),
+        (
+            "last_message_preview = NULL, last_message_body_redacted_at = now()",
+            "last_message_preview, last_message_body_redacted_at",
+        ),
+        (NO_MESSAGES, "message_count"),
+    ],
+)
+def test_a_summary_that_is_wrong_is_named_and_repaired(inbox_of_two, change, columns):
+    right = shown(inbox_of_two)
+    id = damage(inbox_of_two, change)
+    line = f"{inbox_of_two.id}: conversation {id}: {columns}"
+    for _ in range(2):
+        assert line in flask("check-conversations", ends_with=1).stdout.splitlines()
+    assert line in flask("check-conversations", "--repair").stdout.splitlines()
+    assert flask("check-conversations").stdout == ""
+    assert shown(inbox_of_two) == right
+
+
+def test_a_summary_of_messages_that_are_gone_is_named_and_repaired(inbox_of_two):
+    inbox_of_two.record_consent(contact(3), True, "2026-04-01T09:00:00+00:00")
+    id = damage(
+        inbox_of_two,
+        "message_count = 1, last_message_at = now(), last_message_direction = 'inbound',"
+        " last_message_id = gen_random_uuid()",
+        number=3,
+    )
+    output = flask("check-conversations", "--repair").stdout
+    assert f"{inbox_of_two.id}: conversation {id}: message_count" in output.splitlines()
+    assert flask("check-conversations").stdout == ""
+    assert len(inbox_of_two.conversations()) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE conversation_counts SET other_count = other_count + 1",
+        "UPDATE conversation_counts SET opted_in_count = opted_in_count - 1",
+        "DELETE FROM conversation_counts",
+    ],
+)
+def test_counts_that_are_wrong_are_named_and_repaired(inbox_of_two, change):
+    right = shown(inbox_of_two)
+    with pool.connection() as conn:
+        conn.execute(f"{change} WHERE organization_id = %s", [inbox_of_two.id])
+    (line,) = flask("check-conversations", ends_with=1).stdout.splitlines()
+    number = f"phone number {inbox_of_two.phone_number_id}"
+    assert line.startswith(f"{inbox_of_two.id}: {number}: counts ")
+    assert line.endswith(", not (1, 1)")
+    assert flask("check-conversations", "--repair").stdout == f"{line}\n"
+    assert flask("check-conversations").stdout == ""
+    assert shown(inbox_of_two) == right
+
+
+def test_every_difference_of_every_organization_is_found(inbox_of_two, client):
+    other = new_organization(client)
+    other.receive(contact(1), NOON)
+    for organization, number in ((inbox_of_two, 1), (inbox_of_two, 2), (other, 1)):
+        damage(organization, "message_count = message_count + 1", number)
+    lines = flask("check-conversations", "--repair").stdout.splitlines()
+    assert len(lines) == 3
+    assert len([line for line in lines if line.startswith(str(other.id))]) == 1
+
+
+def test_writers_at_work_are_no_difference_and_outlive_a_repair(inbox_of_two):
+    stop, failures = threading.Event(), []
+
+    def receive():
+        second = 10
+        try:
+            while not stop.is_set():
+                at = NOON + timedelta(seconds=second)
+                inbox_of_two.receive(contact(second % 5), at, "STOP")
+                second += 1
+        except Exception as error:
+            failures.append(error)
+
+    writer = threading.Thread(target=receive)
+    with pool.using(pool.PoolSettings(service.app.config["SETTINGS"].database_url, pool_size=3)):
+        writer.start()
+        try:
+            for _ in range(10):
+                assert list(checks.check(inbox_of_two.id, repair=False)) == []
+            for n in range(5):
+                damage(inbox_of_two, "message_count = message_count + 7", number=n % 2 + 1)
+                list(checks.check(inbox_of_two.id, repair=True))
+                assert list(checks.check(inbox_of_two.id, repair=False)) == []
+        finally:
+            stop.set()
+            writer.join()
+    assert failures == []
+    assert list(checks.check(inbox_of_two.id, repair=False)) == []

@@ -1,0 +1,164 @@
+import uuid
+
+import pytest
+
+from conversations.inbox import keywords, retention
+from conversations.inbox.messages import Outcome, record_messages
+from tests.conftest import contact
+
+OPT_OUT = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"]
+OPT_IN = ["START", "UNSTOP"]
+AT = "2026-04-28T12:00:01Z"
+
+WHITE_SPACE = ["\t", "\n", "\r\n", "\x0b\x0c", "\x85", "\u00a0", "\u2003", "\u2028", "\u3000"]
+
+
+def text(organization, body: str | None, at: str = AT, **fields) -> None:
+    """A contact texts the organization, which must be a 201."""
+    message = {
+        "direction": "inbound",
+        "from": contact(1),
+        "to": organization.number,
+        "body": body,
+        "created_at": at,
+    }
+    response = organization.post("/v1/messages", message | fields)
+    assert response.status_code == 201, response.text
+
+
+def consent(organization) -> dict | None:
+    (row,) = organization.conversations()
+    return row["consent"]
+
+
+@pytest.mark.parametrize("word", OPT_OUT)
+def test_an_opt_out_word_opts_out(alice, word):
+    alice.record_consent(contact(1), True, "2026-04-01T09:00:00+00:00")
+    text(alice, word)
+    assert consent(alice) == {"opted_in": False, "opted_in_at": "2026-04-01T09:00:00Z"}
+    assert alice.conversations(opted_in="true") == []
+
+
+@pytest.mark.parametrize("word", OPT_IN)
+def test_an_opt_in_word_opts_in_at_the_instant_of_the_message(alice, word):
+    text(alice, word)
+    assert consent(alice) == {"opted_in": True, "opted_in_at": AT}
+    assert len(alice.conversations(opted_in="true")) == 1
+
+
+def test_the_first_message_may_be_an_opt_out(alice):
+    text(alice, "STOP")
+    assert consent(alice) == {"opted_in": False, "opted_in_at": None}
+
+
+def test_these_are_all_the_words():
+    assert set(OPT_OUT) == keywords.OPT_OUT_KEYWORDS
+    assert set(OPT_IN) == keywords.OPT_IN_KEYWORDS
+
+
+@pytest.mark.parametrize("word", ["stop", "Stop", "sToP", "start", "Unstop", "optOut"])
+def test_case_does_not_matter(alice, word):
+    text(alice, word)
+    assert consent(alice) is not None
+
+
+@pytest.mark.parametrize("space", [" ", "   ", *WHITE_SPACE])
+def test_white_space_around_the_word_does_not_matter(alice, space):
+    text(alice, f"{space}Stop{space}")
+    assert consent(alice) == {"opted_in": False, "opted_in_at": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Cancel my appointment please",
+        "STOP.",
+        "STOP!",
+        "'STOP'",
+        "STOP STOP",
+        "STOP ALL",
+        "S TOP",
+        "STO\nP",
+        "DON'T STOP",
+        "STOPP",
+        "NONSTOP",
+        "RESTART",
+        "OPT-OUT",
+        "OPTIN",
+        "YES",
+        "HELP",
+        " ",
+        # Upper case of a long s is S, of a dotless i is I; a Kelvin sign's lower case is k.
+        "\u017ftop",
+        "\u017fTART",
+        "QU\u0131T",
+        "\uff33\uff34\uff2f\uff30",
+        "\u0405\u0422\u041e\u0420",
+        "STOP\u200b",
+        "\ufeffSTOP",
+        "S\u0301TOP",
+    ],
+)
+def test_other_texts_are_neither(alice, body):
+    text(alice, body)
+    assert consent(alice) is None
+
+
+def test_what_the_organization_sends_is_neither(alice):
+    ends = {"direction": "outbound", "from": alice.number, "to": contact(1)}
+    text(alice, "STOP", **ends)
+    text(alice, "START", **ends)
+    assert consent(alice) is None
+
+
+def test_a_picture_without_a_text_is_neither_and_one_with_a_word_counts(alice):
+    picture = {"media_urls": ["https://example.com/stop.jpg"]}
+    text(alice, None, **picture)
+    assert consent(alice) is None
+    text(alice, "STOP", **picture)
+    assert consent(alice)["opted_in"] is False
+
+
+def test_a_late_word_is_recorded_at_its_own_instant(alice):
+    text(alice, "START", "2026-04-28T12:00:00Z")
+    text(alice, "STOP", "2026-04-28T11:00:00Z")
+    assert consent(alice) == {"opted_in": True, "opted_in_at": "2026-04-28T12:00:00Z"}
+    text(alice, "STOP", "2026-04-28T13:00:00Z")
+    assert consent(alice) == {"opted_in": False, "opted_in_at": "2026-04-28T12:00:00Z"}
+
+
+def test_a_word_and_an_event_at_the_same_instant_leave_an_opt_out(alice):
+    text(alice, "STOP")
+    alice.record_consent(contact(1), True, AT)
+    assert consent(alice) == {"opted_in": False, "opted_in_at": AT}
+
+
+def test_the_same_word_redelivered_changes_nothing(alice):
+    id = "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
+    text(alice, "STOP", id=id)
+    alice.record_consent(contact(1), True, "2026-04-28T13:00:00+00:00")
+    message = alice.message(contact(1), AT, "STOP", id=uuid.UUID(id))
+    assert record_messages(alice.id, [message]) == [Outcome.KNOWN]
+    assert consent(alice)["opted_in"] is True
+
+
+def test_words_in_one_batch_count_whatever_their_order(alice):
+    stop = alice.message(contact(1), "2026-04-28T11:00:00Z", "STOP")
+    start = alice.message(contact(1), "2026-04-28T12:00:00Z", "start")
+    record_messages(alice.id, [start, stop])
+    assert consent(alice) == {"opted_in": True, "opted_in_at": "2026-04-28T12:00:00Z"}
+
+
+def test_a_word_counts_for_the_number_that_it_was_sent_to(alice):
+    alice.new_number("+15551113333")
+    text(alice, "hello")
+    text(alice, "STOP", to="+15551113333")
+    rows = {row["phone_number"]: row["consent"] for row in alice.conversations()}
+    assert rows[alice.number] is None
+    assert rows["+15551113333"] == {"opted_in": False, "opted_in_at": None}
+
+
+def test_a_word_outlives_its_text(alice):
+    text(alice, "STOP")
+    retention.erase_contact(alice.id, contact(1))
+    assert consent(alice) == {"opted_in": False, "opted_in_at": None}

@@ -1,0 +1,138 @@
+"""What platforms read, run as far as it runs without them: Procfile, app.json, Dockerfile."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+
+from tests.conftest import SERVER_URL, new_database
+from tests.servers import ROOT, free_port, wait_until
+
+# The instructions of the Dockerfile that carry a command, in their order.
+HEALTHCHECK, COMMAND = map(
+    orjson.loads, re.findall(r"CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.M)
+)
+APP_JSON = orjson.loads((ROOT / "app.json").read_bytes())
+
+
+def environment(**variables: object) -> dict:
+    """The variables of a platform's process, with the installed programs in its path."""
+    env = os.environ | {name: str(value) for name, value in variables.items()}
+    return env | {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
+
+
+def start(command: list[str], env: dict, folder: Path = ROOT) -> subprocess.Popen:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        command, cwd=folder, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def honcho(line: str, env: dict) -> subprocess.Popen:
+    """Start a line of the Procfile the way that Foreman does."""
+    return start(["honcho", "--no-colour", "start", line], env)
+
+
+def answers(port: int, path: str) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_the_release_line_makes_the_schema_that_the_web_line_asks_for():
+    env = environment(DATABASE_URL=new_database(SERVER_URL), PORT=free_port(), WEB_CONCURRENCY=1)
+    refused = honcho("web", env)
+    output, _ = refused.communicate(timeout=60)
+    assert refused.returncode != 0
+    assert "run flask migrate" in output
+
+    release = honcho("release", env)
+    output, _ = release.communicate(timeout=60)
+    assert release.returncode == 0, output
+    assert "0001_create_organizations" in output
+
+    web = honcho("web", env)
+    try:
+        wait_until(lambda: answers(int(env["PORT"]), "/readyz"))
+    finally:
+        web.terminate()
+        output, _ = web.communicate(timeout=60)
+    assert "Worker exiting" in output
+
+
+def test_the_commands_of_app_json_exist(app):
+    commands = [entry["command"] for entry in APP_JSON["cron"]] + [
+        APP_JSON["scripts"]["postdeploy"]
+    ]
+    for command in commands:
+        flask, name = command.split()
+        assert flask == "flask"
+        assert name in app.cli.commands
+
+
+def test_the_healthcheck_of_app_json_passes(client):
+    (check,) = APP_JSON["healthchecks"]["web"]
+    assert client.get(check["path"]).status_code == 200
+
+
+def test_the_image_has_the_python_that_buildpacks_use():
+    version = (ROOT / ".python-version").read_text().strip()
+    assert (ROOT / "Dockerfile").read_text().startswith(f"FROM python:{version}-slim\n")
+
+
+@pytest.fixture
+def image(tmp_path) -> Path:
+    """What Docker would copy, beside a start-up file that hides what only development installs."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        if line.startswith("!"):
+            for path in ROOT.glob(line[1:]):
+                copy = shutil.copytree if path.is_dir() else shutil.copy
+                copy(path, folder / path.name)
+    production = set(re.findall(r"^[\w-]+", (ROOT / "requirements.txt").read_text(), re.M))
+    development = set(re.findall(r"^[\w-]+", (ROOT / "requirements-dev.txt").read_text(), re.M))
+    hidden = {name.replace("-", "_"): None for name in development - production}
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update({hidden})\n")
+    return folder
+
+
+def test_the_image_migrates_serves_and_ends_by_itself(image):
+    port = free_port()
+    env = environment(
+        DATABASE_URL=new_database(SERVER_URL),
+        PORT=port,
+        WEB_CONCURRENCY=1,
+        PYTHONPATH=image.parent,
+    )
+
+    def is_healthy() -> bool:
+        check = subprocess.run(HEALTHCHECK, env=env, cwd=image, capture_output=True, check=False)
+        return check.returncode == 0
+
+    assert not is_healthy()
+    container = start(COMMAND, env, image)
+    try:
+        wait_until(lambda: answers(port, "/readyz"))
+        assert is_healthy()
+    finally:
+        container.terminate()
+        output, _ = container.communicate(timeout=60)
+    assert container.returncode == 0, output
+    assert "0001_create_organizations" in output
+
+
+def test_the_image_says_that_it_needs_a_database(image):
+    env = environment(PYTHONPATH=image.parent, PORT=free_port())
+    del env["DATABASE_URL"]
+    container = start(COMMAND, env, image)
+    output, _ = container.communicate(timeout=60)
+    assert container.returncode != 0
+    assert "DATABASE_URL is not set" in output

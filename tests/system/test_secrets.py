@@ -1,0 +1,92 @@
+"""Keys in processes of their own: no worker takes a revoked one, nothing says one out loud."""
+
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conversations.database import pool
+from conversations.inbox import api_keys
+from tests.command_line import flask_process
+from tests.conftest import DATABASE_URL, new_organization
+from tests.servers import running_service
+
+LIST = "/v1/conversations"
+WORKERS = 3
+
+
+@pytest.fixture(scope="module")
+def service():
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=WORKERS, METRICS="true") as running:
+        yield running
+
+
+def statuses(service, key: str) -> set[int]:
+    """What 60 requests are answered, ten at a time, each on a connection of its own."""
+    with ThreadPoolExecutor(10) as threads:
+        return {*threads.map(lambda _: service.request("GET", LIST, key)[0], range(60))}
+
+
+@pytest.mark.parametrize("change", ["revoked_at", "expires_at"])
+def test_every_worker_refuses_a_revoked_or_expired_key_from_the_next_request_on(service, change):
+    alice = new_organization(None)
+    assert statuses(service, alice.key) == {200}
+    with pool.connection() as conn:
+        conn.execute(f"UPDATE api_keys SET {change} = now() WHERE organization_id = %s", [alice.id])
+    assert statuses(service, alice.key) == {401}
+
+
+def raw(service, text: str) -> str:
+    """Send bytes as they are; return all that comes back."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=5) as client:
+        client.sendall(text.encode())
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+
+
+def test_no_key_is_ever_answered_logged_or_printed(service):
+    alice = new_organization(None)
+    key, stranger = alice.key, api_keys.new_key()
+    said = []
+    for bearer in (key, stranger):
+        auth = f"Host: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n"
+        said += [
+            raw(service, f"{line}\r\n{headers}\r\n")
+            for line, headers in (
+                (f"GET {LIST} HTTP/1.1", auth),
+                (f"GET {LIST}?{bearer}=1 HTTP/1.1", auth),
+                (f"GET {LIST}?cursor={bearer} HTTP/1.1", auth),
+                (f"GET {LIST}?contact_number={bearer} HTTP/1.1", auth),
+                (f"GET {LIST}/{bearer}/messages HTTP/1.1", auth),
+                (f"GET /{bearer} HTTP/1.1", auth),
+                (f"GET {LIST} HTTP/1.1", auth + f"X-Request-Id: {bearer}\r\n"),
+                (f"GET {LIST} HTTP/1.1", auth + f"If-None-Match: {bearer}\r\n"),
+                (f"{bearer} {LIST} HTTP/1.1", auth),
+                (f"GET {LIST} HTTP/{bearer}", auth),
+                (f"GET {LIST} HTTP/1.1", f"Authorization {bearer}\r\n"),
+                (f"GET {LIST} HTTP/1.1", auth + f"Transfer-Encoding: {bearer}\r\n"),
+                (f"GET {LIST} HTTP/1.1", auth + f"Content-Length: {bearer}\r\n"),
+                (bearer, ""),
+                ("GET /metrics HTTP/1.1", auth),
+                ("GET /docs HTTP/1.1", auth),
+            )
+        ]
+        for body in ({bearer: 1}, {"direction": bearer}, [bearer], {"from": bearer, "to": bearer}):
+            for path in ("/v1/messages", "/v1/consent"):
+                said.append(repr(service.request("POST", path, bearer, body)))
+    for arguments in (
+        ("list-api-keys", str(alice.id)),
+        ("revoke-api-key", key),
+        ("revoke-api-key", stranger),
+        ("list-api-keys", key),
+        ("status",),
+    ):
+        done = flask_process(*arguments)
+        said += [done.stdout.decode(), done.stderr.decode()]
+    assert len(said) > 40
+    assert all(said[: 2 * 16])
+    for text in [*said, service.log()]:
+        for bearer in (key, stranger):
+            assert bearer not in text
+            assert bearer.removeprefix("am_live_") not in text
+    assert api_keys.display_prefix(key) in service.log()

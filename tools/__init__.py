@@ -1,0 +1,1 @@
+"""What the project is developed with. Nothing here is needed to serve."""

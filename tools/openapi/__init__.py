@@ -1,0 +1,1 @@
+"""Makes the OpenAPI document: `python -m tools.openapi > conversations/api/openapi.json`."""

@@ -1,0 +1,190 @@
+"""The OpenAPI document, built from the routes, the schemas and the operations.
+
+It needs apispec, so it is built where the service is developed; the service serves the result.
+"""
+
+import re
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Flask
+from marshmallow import Schema
+from werkzeug.routing import Rule
+
+from conversations import __version__
+from conversations.api.auth import SCOPES
+from conversations.api.envelope import ERRORS
+from schemas import responses
+from tools.openapi.operations import IF_NONE_MATCH, OPERATIONS, Operation
+
+TITLE = "Conversations"
+
+DESCRIPTION = """\
+The conversations between your phone numbers and your contacts: who wrote last, what, and whether \
+you may write back.
+
+Send your key with every request: `Authorization: Bearer am_live_…`. A key belongs to one \
+organization and has scopes.
+
+Answers are JSON, `{"success": true, "data": …}` or `{"success": false, "error": …}`, and \
+instants are in UTC. A parameter or field that is not known here is refused, not ignored. \
+`HEAD` works where `GET` does, `OPTIONS` everywhere."""
+
+KEY_DESCRIPTION = "An API key, `am_live_…`. `flask demo` prints one for the demo inbox."
+
+ERROR_DESCRIPTIONS = {
+    400: "The id in the path is malformed, or the body is not a JSON object.",
+    401: "There is no key, or not one that is valid now.",
+    403: "The key lacks the scope.",
+    404: "There is no such thing in the key's organization.",
+    405: "The path does not know the method.",
+    409: "The id belongs to a message with other content.",
+    413: "The body is larger than 1 MiB.",
+    415: "The body is not `application/json`.",
+    422: "A parameter or field is refused; `details` says which and why.",
+    500: "A bug of the service; its log says more under the `request_id`.",
+    503: "The database is away or busy. Try again after `Retry-After`.",
+}
+ERROR_HEADERS = {
+    401: ["WWW-Authenticate"],
+    403: ["WWW-Authenticate"],
+    405: ["Allow"],
+    503: ["Retry-After"],
+}
+EXAMPLE_DETAILS = {"to": "must be E.164", "body": "must be 1..1600 chars"}
+
+HEADERS = {
+    "X-Request-Id": ("The id of this request.", responses.REQUEST_ID),
+    "ETag": ("Changes whenever this answer does.", responses.TEXT),
+    "Link": ('`<…>; rel="next"`, as long as there is a next page (RFC 8288).', responses.TEXT),
+    "Retry-After": ("Seconds to wait.", responses.COUNT),
+    "WWW-Authenticate": ("What the key lacks (RFC 6750).", responses.TEXT),
+    "Allow": ("The methods that the path knows.", responses.TEXT),
+    "Location": ("Where it is.", responses.TEXT),
+}
+
+
+def build(app: Flask) -> dict:
+    """Return the document of the application's routes."""
+    plugin = MarshmallowPlugin()
+    spec = APISpec(
+        title=TITLE,
+        version=__version__,
+        openapi_version="3.1.0",
+        info={"description": DESCRIPTION},
+        plugins=[plugin],
+    )
+    plugin.converter.add_attribute_function(mend_property)
+    spec.components.security_scheme(
+        "api_key", {"type": "http", "scheme": "bearer", "description": KEY_DESCRIPTION}
+    )
+    for name, (description, schema) in HEADERS.items():
+        spec.components.header(name, {"description": description, "schema": schema})
+    for status in ERRORS:
+        spec.components.response(error_name(status), error_response(status))
+    rules = {rule.endpoint.rpartition(".")[2]: rule for rule in app.url_map.iter_rules()}
+    for name, operation in OPERATIONS.items():
+        add_operation(spec, name, operation, rules[name], SCOPES.get(name))
+    document = spec.to_dict()
+    add_examples(document)
+    return {"openapi": document["openapi"], **document}
+
+
+def mend_property(converter, field, ret: dict) -> dict:
+    """Add what apispec leaves out, and take out defaults of None: there is no null to send."""
+    if field.load_default in (None, (None, None)):
+        ret.pop("default")
+        ret["type"] = field.metadata["type"]
+    return {key: field.metadata[key] for key in ("const",) if key in field.metadata}
+
+
+def error_name(status: int) -> str:
+    """Return the name of an error's response, such as InvalidInput."""
+    return ERRORS[status][0].title().replace("_", "")
+
+
+def error_response(status: int) -> dict:
+    """Return the response of an error."""
+    code, message = ERRORS[status]
+    error = {"code": code, "message": message, "request_id": "01JTBQH2FZ8K1RXC0WJ4Z9P3VM"}
+    schema = responses.FailureSchema
+    if status == 422:
+        schema, error = responses.ValidationFailureSchema, error | {"details": EXAMPLE_DETAILS}
+    return {
+        "description": ERROR_DESCRIPTIONS[status],
+        "headers": header_references(ERROR_HEADERS.get(status, ())),
+        "content": {
+            "application/json": {"schema": schema, "example": {"success": False, "error": error}}
+        },
+    }
+
+
+def header_references(names) -> dict:
+    """Return references to these headers and to the one that every response has."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *names)}
+
+
+def add_operation(
+    spec: APISpec, name: str, operation: Operation, rule: Rule, scope: str | None
+) -> None:
+    """Add one operation under its route."""
+    (method,) = rule.methods - {"HEAD", "OPTIONS"}
+    content = {"operationId": name, "tags": [operation.tag], "summary": operation.summary}
+    errors = list(operation.errors)
+    description = operation.description
+    if scope:
+        description += f"\n\nRequires the `{scope}` scope."
+        content["security"] = [{"api_key": [scope]}]
+        errors += [401, 403, 500, 503]
+    content["description"] = description
+    content["parameters"] = list(operation.parameters)
+    if operation.query:
+        content["parameters"] += [{"in": "query", "schema": operation.query}, IF_NONE_MATCH]
+    if operation.body:
+        body = {"application/json": {"schema": operation.body}}
+        content["requestBody"] = {"required": True, "content": body}
+    content["responses"] = {
+        str(status): answer_response(*answer, operation.headers if status < 304 else ["ETag"])
+        for status, answer in operation.answers.items()
+    } | {str(status): error_name(status) for status in sorted(errors)}
+    path = re.sub(r"<(\w+)>", r"{\1}", rule.rule)
+    spec.path(path, operations={method.lower(): content})
+
+
+def answer_response(description: str, schema: type[Schema] | str | None, headers) -> dict:
+    """Return the response of a success, whose schema may be no more than a media type."""
+    response = {"description": description, "headers": header_references(headers)}
+    if isinstance(schema, str):
+        response["content"] = {schema: {}}
+    elif schema:
+        response["content"] = {"application/json": {"schema": schema}}
+    return response
+
+
+def add_examples(document: dict) -> None:
+    """Make an example of every body that has none, out of the examples of its fields."""
+    schemas = document["components"]["schemas"]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            for body in (operation.get("requestBody", {}), *operation["responses"].values()):
+                for content in body.get("content", {}).values():
+                    if "schema" in content:
+                        content["example"] = sample(content["schema"], schemas)
+
+
+def sample(schema: dict, schemas: dict):
+    """Return an example of a schema; null where none is given."""
+    schema = schema.get("anyOf", [schema])[0]
+    if "examples" in schema or "const" in schema:
+        return schema.get("examples", [schema.get("const")])[0]
+    if "$ref" in schema:
+        return sample(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "items" in schema:
+        return [sample(schema["items"], schemas)]
+    if "properties" not in schema:
+        return None
+    return {
+        name: sample(part, schemas)
+        for name, part in schema["properties"].items()
+        if "examples" in part or name in schema["required"]
+    }

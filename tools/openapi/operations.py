@@ -1,0 +1,121 @@
+"""What each view does, in words and schemas, for the OpenAPI document."""
+
+from typing import NamedTuple
+
+from marshmallow import Schema
+
+from schemas import (
+    CreateMessageSchema,
+    ListConversationsSchema,
+    ListMessagesSchema,
+    RecordConsentSchema,
+    responses,
+)
+
+PAGES = """
+
+Pass `meta.next_cursor` as `cursor` to get the next page, until it is null; the `Link` header \
+names the same page. Send the `ETag` back as `If-None-Match` to poll: while nothing has changed \
+the answer is 304, without a body."""
+
+IF_NONE_MATCH = {
+    "in": "header",
+    "name": "If-None-Match",
+    "description": "The `ETag` of the answer that you have.",
+    "schema": responses.TEXT,
+}
+CONVERSATION = {
+    "in": "path",
+    "name": "id",
+    "required": True,
+    "description": "The `id` of a conversation, as it was listed.",
+    "schema": responses.CONVERSATION_ID | {"examples": ["JxHXrXXWLcV-S1QSpzzy4Q"]},
+}
+
+
+class Operation(NamedTuple):
+    """What a view does, in words and schemas; its path, method and scope are the route's."""
+
+    tag: str
+    summary: str
+    description: str
+    answers: dict[int, tuple[str, type[Schema] | str | None]]
+    errors: tuple[int, ...] = ()
+    query: type[Schema] | None = None
+    body: type[Schema] | None = None
+    parameters: tuple[dict, ...] = ()
+    headers: tuple[str, ...] = ()
+
+
+OPERATIONS = {
+    "list_conversations": Operation(
+        "Conversations",
+        "List conversations",
+        "The conversations of your numbers, newest first. Filters combine with AND." + PAGES,
+        {
+            200: ("A page of conversations.", responses.ListConversationsAnswerSchema),
+            304: ("You have this answer already.", None),
+        },
+        errors=(422,),
+        query=ListConversationsSchema,
+        headers=("ETag", "Link"),
+    ),
+    "list_messages": Operation(
+        "Conversations",
+        "List a conversation's messages",
+        "The messages of one conversation, oldest first, or newest first with `order=desc`."
+        + PAGES,
+        {
+            200: ("A page of messages.", responses.ListMessagesAnswerSchema),
+            304: ("You have this answer already.", None),
+        },
+        errors=(400, 404, 422),
+        query=ListMessagesSchema,
+        parameters=(CONVERSATION,),
+        headers=("ETag", "Link"),
+    ),
+    "create_message": Operation(
+        "Messages",
+        "Record a message",
+        "Record a message that was sent or received elsewhere; nothing is sent. An inbound "
+        "message whose whole text is a keyword such as STOP or START also records consent.",
+        {
+            201: ("The message, recorded now.", responses.CreateMessageAnswerSchema),
+            200: ("The message, recorded before.", responses.CreateMessageAnswerSchema),
+        },
+        errors=(400, 409, 413, 415, 422),
+        body=CreateMessageSchema,
+    ),
+    "record_consent": Operation(
+        "Consent",
+        "Record consent",
+        "Record that a contact opted in or out. Events may come in any order: the latest of each "
+        "kind counts, and an opt-out wins over an opt-in at the same instant.",
+        {200: ("What is now on record.", responses.RecordConsentAnswerSchema)},
+        errors=(400, 413, 415, 422),
+        body=RecordConsentSchema,
+    ),
+    "livez": Operation(
+        "Service",
+        "Is the process alive",
+        "Never touches the database.",
+        {200: ("It is.", responses.LivezAnswerSchema)},
+        errors=(500,),
+    ),
+    "readyz": Operation(
+        "Service",
+        "Is the service ready",
+        "Asks the database.",
+        {200: ("It is.", responses.ReadyzAnswerSchema)},
+        errors=(500, 503),
+    ),
+    "show_openapi": Operation(
+        "Service", "This document", "", {200: ("OpenAPI 3.1.", "application/json")}
+    ),
+    "show_docs": Operation(
+        "Service", "This document as a page", "", {200: ("The page.", "text/html")}
+    ),
+    "show_start": Operation(
+        "Service", "The way to the page", "", {302: ("To `/docs`.", None)}, headers=("Location",)
+    ),
+}
