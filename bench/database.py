@@ -110,11 +110,7 @@ def _is_current(url: str, conversations: int) -> bool:
 def _generate(url: str, conversations: int) -> None:
     """Fill the tables set-wise: their indexes and foreign keys come back when the rows are in."""
     statement = GENERATE.replace("{rebuild_conversations}", queries.QUERIES["compute_summaries"])
-    params = {
-        "organization_id": ORGANIZATION_ID,
-        "conversations": conversations,
-        "ids": None,
-    }
+    params = {"organization_id": ORGANIZATION_ID, "conversations": conversations, "ids": None}
     with psycopg.connect(url, cursor_factory=psycopg.ClientCursor, autocommit=True) as conn:
         conn.execute(
             "SET session_replication_role = replica; SET synchronous_commit = off;"

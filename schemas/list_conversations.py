@@ -13,8 +13,7 @@ class ListConversationsSchema(PageSchema):
         description="Only those with this contact, an E.164 number or a short code.",
     )
     since = QueryInstant(
-        load_default=None,
-        description="Only those with `last_message_at` at this instant or later.",
+        load_default=None, description="Only those with `last_message_at` at this instant or later."
     )
     opted_in = QueryFlag(
         load_default=None,

@@ -8,8 +8,5 @@ class ListMessagesSchema(PageSchema):
     """The query parameters; all are optional."""
 
     order = Choice(
-        "asc",
-        "desc",
-        load_default="asc",
-        description="`asc`: oldest first. `desc`: newest first.",
+        "asc", "desc", load_default="asc", description="`asc`: oldest first. `desc`: newest first."
     )

@@ -12,10 +12,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 HERE = Path(__file__).parent
 DIST = files("flask_swagger_ui") / "dist"
-MEDIA_TYPES = {
-    "swagger-ui.css": "text/css",
-    "swagger-ui-bundle.js": "text/javascript",
-}
+MEDIA_TYPES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 DOCUMENT = (HERE / "openapi.json").read_bytes()
 PAGE = (HERE / "docs.html").read_text(encoding="utf-8")
 

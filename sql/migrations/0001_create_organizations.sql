@@ -1,4 +1,5 @@
--- Organizations: each owns rows of all other tables, whose keys therefore begin with organization_id.
+-- Organizations: each owns rows of all other tables, whose keys therefore begin with
+-- organization_id.
 CREATE TABLE organizations (
     id uuid NOT NULL DEFAULT gen_random_uuid(),
     name text NOT NULL,

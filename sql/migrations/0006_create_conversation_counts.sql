@@ -1,9 +1,9 @@
--- The exact totals behind meta.total, and the change count behind ETag, kept by every statement that
--- changes what a list shows: so neither costs a scan.
--- The count of a phone number is the sum over its shards. Each connection writes to one shard,
--- because writers that all waited for one row would commit one after the other.
--- The change count grows by random steps, because a restored backup would otherwise lead to a count,
--- and so to an ETag, that a client has seen before for something else.
+-- The exact totals behind meta.total, and the change count behind ETag, kept by every statement
+-- that changes what a list shows: so neither costs a scan. The count of a phone number is the sum
+-- over its shards. Each connection writes to one shard, because writers that all waited for one row
+-- would commit one after the other. The change count grows by random steps, because a restored
+-- backup would otherwise lead to a count, and so to an ETag, that a client has seen before for
+-- something else.
 CREATE TABLE conversation_counts (
     organization_id uuid NOT NULL,
     phone_number_id uuid NOT NULL,

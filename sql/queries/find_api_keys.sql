@@ -1,5 +1,5 @@
--- The keys with this display prefix or this id, of any organization. An operator revokes a key by what
--- a log line or a leak shows of it.
+-- The keys with this display prefix or this id, of any organization. An operator revokes a key by
+-- what a log line or a leak shows of it.
 SELECT
     organization_id,
     id,

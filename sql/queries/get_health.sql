@@ -1,5 +1,5 @@
--- When redact-messages last ran, whether an organization (organization_id) has waited too long for it,
--- and the position of the write-ahead log, which tells how far a replica is behind.
+-- When redact-messages last ran, whether an organization (organization_id) has waited too long for
+-- it, and the position of the write-ahead log, which tells how far a replica is behind.
 SELECT
     max(last_redaction_at) AS last_redaction_at,
     coalesce(

@@ -1,5 +1,5 @@
--- The messages with these ids, each as a row of list_messages. A message whose id is known already is
--- compared with them.
+-- The messages with these ids, each as a row of list_messages. A message whose id is known already
+-- is compared with them.
 SELECT
     messages.id,
     messages.direction,

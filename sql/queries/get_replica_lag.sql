@@ -1,5 +1,5 @@
--- By how many bytes of write-ahead log the server is behind a position of its primary. /readyz reports
--- it for the replica.
+-- By how many bytes of write-ahead log the server is behind a position of its primary. /readyz
+-- reports it for the replica.
 SELECT
     greatest(
         pg_wal_lsn_diff(

@@ -1,6 +1,6 @@
--- The rows of an import in the order in which they are recorded: by conversation, because the rows of
--- one batch then change few summaries. Rows whose message id an earlier line has come last and in the
--- order of the file, because of rows with the same id the first counts.
+-- The rows of an import in the order in which they are recorded: by conversation, because the rows
+-- of one batch then change few summaries. Rows whose message id an earlier line has come last and
+-- in the order of the file, because of rows with the same id the first counts.
 WITH repeated AS (
     SELECT numbered.line
     FROM (

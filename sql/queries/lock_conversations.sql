@@ -1,5 +1,5 @@
--- Locks conversations in the order in which every writer locks them, so that no two writers wait for
--- each other in a circle.
+-- Locks conversations in the order in which every writer locks them, so that no two writers wait
+-- for each other in a circle.
 SELECT id
 FROM conversations
 WHERE

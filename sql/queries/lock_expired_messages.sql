@@ -1,5 +1,5 @@
--- Locks and returns the oldest messages past retention that can still be read. Messages that another
--- retention run has locked are left to it.
+-- Locks and returns the oldest messages past retention that can still be read. Messages that
+-- another retention run has locked are left to it.
 SELECT
     id,
     conversation_id

@@ -1,9 +1,8 @@
--- Stores the messages that are not there yet, moves the summaries of their conversations forward and
--- counts. Returns how many messages were stored, the ids of the others, and the consent events that
--- the stored ones are.
--- Of messages with the same id the first counts. Rows are written in a fixed order (messages by id,
--- then conversations by number and contact, then counts by number), so that no two writers wait for
--- each other in a circle.
+-- Stores the messages that are not there yet, moves the summaries of their conversations forward
+-- and counts. Returns how many messages were stored, the ids of the others, and the consent events
+-- that the stored ones are. Of messages with the same id the first counts. Rows are written in a
+-- fixed order (messages by id, then conversations by number and contact, then counts by number), so
+-- that no two writers wait for each other in a circle.
 WITH given AS (
     SELECT
         message.*,

@@ -1,5 +1,5 @@
--- Notes that a key was used, at most once a minute, so that requests with the same key do not wait for
--- each other.
+-- Notes that a key was used, at most once a minute, so that requests with the same key do not wait
+-- for each other.
 UPDATE api_keys
 SET last_used_at = now()
 WHERE

@@ -1,5 +1,5 @@
--- Creates the conversations of consent events that have none yet, and locks all of them. Returns the
--- consent instants on record before, for record_consent, which follows in the same transaction.
+-- Creates the conversations of consent events that have none yet, and locks all of them. Returns
+-- the consent instants on record before, for record_consent, which follows in the same transaction.
 -- Consent may come before the first message; a conversation without messages is not listed. The
 -- update changes nothing: unlike DO NOTHING it locks the row and returns it.
 INSERT INTO conversations AS stored (

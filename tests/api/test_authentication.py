@@ -140,11 +140,7 @@ def test_a_key_expires_at_its_instant(client):
     lifetimes = {
         row["label"]: row["expires_at"] and row["expires_at"] - row["created_at"] for row in rows
     }
-    assert lifetimes == {
-        "test": None,
-        "soon": timedelta(days=90),
-        "past": timedelta(seconds=-1),
-    }
+    assert lifetimes == {"test": None, "soon": timedelta(days=90), "past": timedelta(seconds=-1)}
     change_key(organization, "expires_at = now() - interval '1 microsecond'")
     assert status_of(organization, never) == 401
     assert status_of(organization, soon) == 401

@@ -91,8 +91,7 @@ def test_a_restored_backup_does_not_bring_an_old_tag_back(alice):
     alice.receive(contact(1), AT)
     with pool.connection() as conn:
         backup = conn.execute(
-            f"SELECT {columns} FROM conversation_counts WHERE organization_id = %s",
-            [alice.id],
+            f"SELECT {columns} FROM conversation_counts WHERE organization_id = %s", [alice.id]
         ).fetchall()
     alice.receive(contact(2), AT)
     tag = alice.get(LIST).headers["ETag"]

@@ -43,12 +43,7 @@ def assert_answered(response, lines: list[str]) -> None:
 
 
 @schema.parametrize()
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_the_service_keeps_to_its_own_document(case):
     organization = hostile_target()
     # A schema cannot say "not in the future" or "one of your numbers", so a body may be refused.

@@ -296,9 +296,7 @@ def test_a_sender_that_has_no_number_is_refused(alice, take):
 
 def test_a_message_between_strangers_is_refused(alice, take):
     result = take(
-        resource(alice, to=contact(2)),
-        resource(alice, direction="outbound-api"),
-        ends_with=1,
+        resource(alice, to=contact(2)), resource(alice, direction="outbound-api"), ends_with=1
     )
     assert result.stderr == (
         f"line {take.first_line}: to is not one of your phone numbers\n"

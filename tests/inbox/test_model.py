@@ -46,12 +46,7 @@ instants = st.sampled_from(INSTANTS)
 limits = st.integers(1, 4)
 filters = st.fixed_dictionaries(
     {},
-    optional={
-        "number": numbers,
-        "contact": contacts,
-        "since": instants,
-        "opted_in": st.booleans(),
-    },
+    optional={"number": numbers, "contact": contacts, "since": instants, "opted_in": st.booleans()},
 )
 
 

@@ -206,10 +206,7 @@ def test_the_same_rows_in_any_order_from_many_at_once_are_stored_once(connection
         return verdicts
 
     verdicts = sum(at_once(*(lambda seed=n: store(seed) for n in range(WRITERS))), Counter())
-    assert verdicts == {
-        Outcome.CREATED: len(rows),
-        Outcome.KNOWN: len(rows) * (WRITERS - 1),
-    }
+    assert verdicts == {Outcome.CREATED: len(rows), Outcome.KNOWN: len(rows) * (WRITERS - 1)}
     assert stored_count(organization) == len(rows)
     assert_consistent(organization)
 

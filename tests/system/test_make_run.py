@@ -155,19 +155,16 @@ def test_nothing_runs_on_after_the_end(tree, end):
     if end != "at once":
         quickstart.get()
     assert "postgres" in names(running_in(tree))
-    code = {
-        "interrupt": quickstart.interrupt,
-        "term": quickstart.end,
-        "at once": quickstart.end,
-    }[end]()
+    code = {"interrupt": quickstart.interrupt, "term": quickstart.end, "at once": quickstart.end}[
+        end
+    ]()
     assert code == 0
     assert running_in(tree) == []
     assert "Traceback" not in (tree / "stderr.log").read_text()
 
 
 @pytest.mark.parametrize(
-    "after",
-    [0.7, *(pytest.param(n / 20, marks=pytest.mark.soak) for n in range(2, 40))],
+    "after", [0.7, *(pytest.param(n / 20, marks=pytest.mark.soak) for n in range(2, 40))]
 )
 def test_an_end_in_the_middle_of_the_start_leaves_nothing_behind(tree, after):
     process = subprocess.Popen(

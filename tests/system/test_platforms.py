@@ -107,10 +107,7 @@ def image(tmp_path) -> Path:
 def test_the_image_migrates_serves_and_ends_by_itself(image):
     port = free_port()
     env = environment(
-        DATABASE_URL=new_database(SERVER_URL),
-        PORT=port,
-        WEB_CONCURRENCY=1,
-        PYTHONPATH=image.parent,
+        DATABASE_URL=new_database(SERVER_URL), PORT=port, WEB_CONCURRENCY=1, PYTHONPATH=image.parent
     )
 
     def is_healthy() -> bool:

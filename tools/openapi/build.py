@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 from conversations import __version__
 from conversations.api.auth import SCOPES
 from conversations.api.envelope import ERRORS
-from schemas import responses
+from tools.openapi import responses
 from tools.openapi.operations import IF_NONE_MATCH, OPERATIONS, Operation
 
 TITLE = "Conversations"

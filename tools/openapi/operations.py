@@ -9,8 +9,8 @@ from schemas import (
     ListConversationsSchema,
     ListMessagesSchema,
     RecordConsentSchema,
-    responses,
 )
+from tools.openapi import responses
 
 PAGES = """
 

@@ -1,6 +1,6 @@
-"""What goes out: the answers as the API reference describes them and the tests check them.
+"""The responses, as the OpenAPI document describes them and the tests check them.
 
-Nothing is serialized through these: what the queries name is what the answers hold.
+The service serializes nothing through these schemas: the queries name the fields of a response.
 """
 
 from marshmallow import EXCLUDE, Schema, fields
