@@ -11,7 +11,6 @@ from typing import Any
 from gunicorn.config import Config
 from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.http.errors import ParseException
-from gunicorn.workers.base import Worker as BaseWorker
 from gunicorn.workers.gthread import ThreadWorker
 from ulid import ULID
 
@@ -77,25 +76,19 @@ class Worker(ThreadWorker):
             request_log.log.error("request", **line, exc_info=exc)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """End at once, and only once: a second signal would interrupt the end of the first.
+        """Stop as after TERM, but without waiting for what a client may send next.
 
-        The master sends QUIT for an INT, which Ctrl-C sends to the workers as well. ThreadWorker's
-        own method would shut the threads down first, and wait for ever for the lock of the threads
-        if the signal interrupts code that holds it.
+        gunicorn's own method ends the process inside of the signal handler. When that interrupts
+        the start of a thread, or code that holds a lock, the worker waits for ever.
         """
-        for each in ENDINGS:
-            signal.signal(each, _ignore)
-        BaseWorker.handle_quit(self, sig, frame)
+        self.alive = False
+        self.method_queue.defer(self._cap_keepalive, 0.0)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Close connections without a request soon after TERM, also those that never sent one."""
         super()._cap_keepalive(deadline)
         for connection in self.pending_conns:
             connection.timeout = min(connection.timeout, deadline)
-
-
-def _ignore(_: int, __: FrameType | None) -> None:
-    """Do nothing. Python complains of SIG_IGN if the signal has arrived already."""
 
 
 def ignore_signals() -> None:

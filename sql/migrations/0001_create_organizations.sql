@@ -12,4 +12,5 @@ CREATE TABLE organizations (
 );
 
 COMMENT ON COLUMN organizations.message_retention_days IS 'null: messages are kept for ever';
-COMMENT ON COLUMN organizations.last_redaction_at IS 'when redact-messages last finished for this organization';
+COMMENT ON COLUMN organizations.last_redaction_at
+IS 'when redact-messages last finished for this organization';

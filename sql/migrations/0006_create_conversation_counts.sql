@@ -19,6 +19,7 @@ WITH (fillfactor = 50);
 
 COMMENT ON COLUMN conversation_counts.opted_in_count
 IS 'conversations with messages whose contact is opted in';
-COMMENT ON COLUMN conversation_counts.other_count IS 'conversations with messages of all other contacts';
+COMMENT ON COLUMN conversation_counts.other_count
+IS 'conversations with messages of all other contacts';
 COMMENT ON COLUMN conversation_counts.change_count
 IS 'grows by a random step with each change that a list shows';
