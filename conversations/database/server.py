@@ -184,7 +184,7 @@ def find_running(data: Path) -> str | None:
 
 def stop(data: Path) -> None:
     """Stop the server that runs on a data folder, if there is one, and wait for its end."""
-    link, pid = _socket_link(data), _postmaster_pid(data)
+    link, pid = _socket_link(data), postmaster_pid(data)
     if pid:
         seconds = EXIT_SECONDS
         # The number of a server that was killed may be another process's by now.
@@ -192,7 +192,7 @@ def stop(data: Path) -> None:
             seconds = STOP_SECONDS
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT)  # "Fast": clients are disconnected.
-        _wait_until(lambda: _has_ended(pid) or _postmaster_pid(data) != pid, seconds)
+        _wait_until(lambda: _has_ended(pid) or postmaster_pid(data) != pid, seconds)
         # A container without an init process keeps the ended one listed for ever.
         _wait_until(lambda: _has_ended(pid), EXIT_SECONDS)
     _remove_sockets(data)
@@ -214,7 +214,8 @@ def _has_ended(pid: int) -> bool:
     return False
 
 
-def _postmaster_pid(data: Path) -> int | None:
+def postmaster_pid(data: Path) -> int | None:
+    """Return the process id that the server of a data folder wrote down, or None."""
     try:
         return int((data / "postmaster.pid").read_text().splitlines()[0])
     except (FileNotFoundError, IndexError, ValueError):

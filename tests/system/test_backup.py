@@ -6,7 +6,7 @@ import subprocess
 from conversations.database import pool, queries
 from conversations.inbox import checks
 from tests.conftest import DATABASE_URL, SERVER_URL, contact, new_database
-from tests.servers import ROOT, bin_folder
+from tests.servers import ROOT, programs
 
 
 def lines() -> list[str]:
@@ -17,7 +17,7 @@ def lines() -> list[str]:
 
 
 def run(line: str, database_url: str, folder) -> None:
-    path = f"{bin_folder()}:{os.environ['PATH']}"
+    path = f"{programs().folder}:{os.environ['PATH']}"
     environ = os.environ | {"DATABASE_URL": database_url, "PATH": path}
     subprocess.run(line, shell=True, check=True, cwd=folder, env=environ)  # noqa: S602
 
