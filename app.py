@@ -1,8 +1,10 @@
 """The WSGI entry: create_app() builds the service, from its settings to its commands."""
 
+from typing import Any, cast
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, request
+from werkzeug.routing import Rule
 
 from conversations import cli, settings
 from conversations.api import errors, headers, health, reference, request_log
@@ -16,7 +18,7 @@ MAX_BODY_BYTES = 1024 * 1024
 class StrictRequest(Request):
     """A request whose query string may hold any bytes."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         if not self.query_string.isascii():
             # Raw bytes count as if they were percent-encoded: not all of them are UTF-8.
@@ -30,7 +32,7 @@ class Service(Flask):
 
     def make_default_options_response(self) -> Response:
         """Return the methods of the route, in Allow and as data."""
-        methods = sorted(request.url_rule.methods)
+        methods = sorted(cast(Rule, request.url_rule).methods or ())
         return success({"methods": methods}, headers={"Allow": ", ".join(methods)})
 
 
@@ -49,7 +51,7 @@ def create_app() -> Flask:
             pool_size=config.database_pool_size,
             prepare=prepare,
             for_requests=True,
-            on_open=lambda: migrations.require_current(url, prepare),
+            on_open=lambda: migrations.require_current(url or "", prepare),
         )
     )
     # after_request hooks run from the last to the first: the log line describes what is sent.
