@@ -19,7 +19,8 @@ bench: .venv/dev .venv-bench/installed
 	@$(BIN)/python -m bench $(ARGS)
 
 lint: .venv/dev
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/sqlfluff lint -q sql
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
+	$(BIN)/codespell && $(BIN)/sqlfluff lint -q sql
 
 # A browser for /docs, curl and jq for the recipes. Their tests are skipped where these are missing.
 tools:

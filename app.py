@@ -1,9 +1,10 @@
 """The WSGI entry: create_app() builds the service, from its settings to its commands."""
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, request
+from werkzeug.routing import Rule
 
 from conversations import cli, settings
 from conversations.api import errors, headers, health, reference, request_log
@@ -33,7 +34,7 @@ class Service(Flask):
 
     def make_default_options_response(self) -> Response:
         """Return the methods of the route, in Allow and as data."""
-        methods = sorted(request.url_rule.methods)
+        methods = sorted(cast(Rule, request.url_rule).methods or ())
         return success({"methods": methods}, headers={"Allow": ", ".join(methods)})
 
     def handle_exception(self, e: Exception) -> Response:
@@ -63,7 +64,7 @@ def create_app() -> Flask:
             pool_size=config.database_pool_size,
             prepare=prepare,
             for_requests=True,
-            on_open=lambda: migrations.require_current(url, prepare),
+            on_open=lambda: migrations.require_current(url or "", prepare),
         )
     )
     # after_request hooks run from the last to the first: the log line describes what is sent.

@@ -4,6 +4,8 @@ import os
 import shutil
 import tempfile
 
+from gunicorn.arbiter import Arbiter
+
 from conversations.api import startup
 from conversations.api.worker import Logger, Worker, ignore_signals, obey_signals_while_booting
 from conversations.settings import load
@@ -38,7 +40,7 @@ if options.metrics and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics")
 
 
-def on_starting(server) -> None:
+def on_starting(server: Arbiter) -> None:
     """Take the port and find the database, or say in a sentence why that is impossible."""
     startup.refuse_debugger()
     obey_signals_while_booting()
@@ -50,12 +52,12 @@ def on_starting(server) -> None:
         startup.check_database(server, options)
 
 
-def post_worker_init(worker) -> None:
+def post_worker_init(worker: Worker) -> None:
     """Count the worker."""
     startup.note_worker_is_up()
 
 
-def child_exit(server, worker) -> None:
+def child_exit(server: Arbiter, worker: Worker) -> None:
     """Take a worker that ended out of the metrics."""
     if options.metrics:
         from prometheus_client.multiprocess import mark_process_dead
@@ -63,12 +65,12 @@ def child_exit(server, worker) -> None:
         mark_process_dead(worker.pid)
 
 
-def worker_exit(server, worker) -> None:
+def worker_exit(server: Arbiter, worker: Worker) -> None:
     """Let a worker that ends come to its end."""
     ignore_signals()
 
 
-def on_exit(server) -> None:
+def on_exit(server: Arbiter) -> None:
     """Let the master come to its end, and remove what the metrics were kept in."""
     ignore_signals()
     if options.metrics:

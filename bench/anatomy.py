@@ -1,7 +1,6 @@
 """Where the microseconds of one request go, measured inside the process, one request at a time."""
 
 import functools
-import logging
 import os
 import time
 from collections import defaultdict
@@ -12,7 +11,10 @@ import psycopg
 import psycopg_pool
 from werkzeug.test import EnvironBuilder
 
+from conversations.api import request_log
 from conversations.database import pool
+from conversations.database.connection import Connection
+from conversations.inbox import api_keys
 from schemas.base import RequestSchema
 
 REST = "Flask, Werkzeug and the view"
@@ -20,17 +22,17 @@ WARM_UP = 50
 
 # What is timed apart. A step's time is its own: what it calls that is a step too is not in it.
 STEPS = [
-    ("key: shape and hash", keys, "is_well_formed"),
-    ("key: shape and hash", keys, "hash_key"),
-    ("marshmallow: the arguments", RequestSchema, "check"),
-    ("pool: lend and take back", psycopg_pool.ConnectionPool, "getconn"),
-    ("pool: lend and take back", psycopg_pool.ConnectionPool, "putconn"),
+    ("key: shape and hash", api_keys, "is_well_formed"),
+    ("key: shape and hash", api_keys, "hash_key"),
+    ("marshmallow: the arguments", RequestSchema, "_check"),
+    ("pool: check out and return", psycopg_pool.ConnectionPool, "getconn"),
+    ("pool: check out and return", psycopg_pool.ConnectionPool, "putconn"),
     ("psycopg: send", psycopg.Connection, "execute"),
-    ("PostgreSQL: wait for it", pool.Connection, "wait"),
+    ("PostgreSQL: wait for it", Connection, "wait"),
     ("psycopg: decode the rows", psycopg.Cursor, "fetchall"),
     ("psycopg: decode the rows", psycopg.Cursor, "fetchone"),
     ("orjson", orjson, "dumps"),
-    ("the log line", logging.Logger, "info"),
+    ("the log line", request_log.log, "info"),
 ]
 
 
@@ -66,8 +68,7 @@ def of_one_request(url: str, path: str, headers: dict, count: int = 1000) -> dic
     os.environ["DATABASE_URL"] = url
     import app as service
 
-    for handler in logging.getLogger("conversations").handlers:
-        handler.setStream(open(os.devnull, "w"))
+    request_log.STANDARD_OUTPUT = os.open(os.devnull, os.O_WRONLY)
     environ = _environ(path, headers)
     originals = [(owner, name, getattr(owner, name)) for _, owner, name in STEPS]
     watch = Stopwatch()

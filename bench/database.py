@@ -65,7 +65,7 @@ def new_database(server_url: str, name: str) -> str:
 
 def use(url: str) -> None:
     """Point the product's own helpers at a database."""
-    pool.configure(url)
+    pool.set_up(pool.PoolSettings(url))
 
 
 def new_organization(numbers: list[str]) -> str:
@@ -118,7 +118,7 @@ def _is_current(url: str, conversations: int) -> bool:
 
 def _generate(url: str, conversations: int) -> None:
     """Fill the tables set-wise: their indexes and foreign keys come back when the rows are in."""
-    statement = GENERATE.replace("{rebuild_conversations}", queries.QUERIES["compute_summaries"])
+    statement = GENERATE.replace("{compute_summaries}", queries.QUERIES["compute_summaries"])
     params = {"organization_id": ORGANIZATION_ID, "conversations": conversations, "ids": None}
     with psycopg.connect(url, cursor_factory=psycopg.ClientCursor, autocommit=True) as conn:
         conn.execute(

@@ -1,6 +1,6 @@
 -- An inbox of any size, the same each time: 10 messages a conversation on average (one conversation
 -- in 50 has 255, the others 5), spread over time as traffic is, so that neither the heap nor an
--- index holds a conversation's messages together. The summaries are what rebuild_conversations says.
+-- index holds a conversation's messages together. The summaries are what compute_summaries says.
 CREATE TEMPORARY TABLE pairs AS
 SELECT
     c.c,
@@ -91,11 +91,11 @@ SELECT
     CASE WHEN pairs.c %% 33 = 0 THEN timestamptz '2025-04-01 09:00:00Z' END,
     CASE WHEN pairs.c %% 33 <> 0 AND pairs.c %% 5 = 0 THEN timestamptz '2025-04-02 09:00:00Z' END,
     CASE WHEN pairs.c %% 33 = 0 OR pairs.c %% 5 = 0 THEN timestamptz '2025-04-02 09:00:01Z' END,
-    rebuilt.last_message_at,
-    rebuilt.last_message_id,
-    rebuilt.last_message_direction,
-    rebuilt.last_message_preview,
-    rebuilt.last_message_body_redacted_at,
-    rebuilt.message_count
+    computed.last_message_at,
+    computed.last_message_id,
+    computed.last_message_direction,
+    computed.last_message_preview,
+    computed.last_message_body_redacted_at,
+    computed.message_count
 FROM pairs
-INNER JOIN ({rebuild_conversations}) AS rebuilt USING (id);
+INNER JOIN ({compute_summaries}) AS computed USING (id);

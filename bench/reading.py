@@ -174,12 +174,13 @@ def compare(ours: list[Measured], theirs: list[Measured]) -> tuple[float, float]
 
 def statement_rates(inbox: Inbox, seconds: int) -> dict[str, float]:
     """Return how often a second PostgreSQL alone does what a page and what a 304 ask of it."""
-    key = {"key_hash": api_keys.hash_key(inbox.key)}
+    organization = {"organization_id": ORGANIZATION_ID}
     filters = ("cursor_at", "cursor_id", "phone_number_id", "contact_number", "since", "opted_in")
-    page = key | dict.fromkeys(filters) | {"limit": 50}
+    page = organization | dict.fromkeys(filters) | {"limit": 50}
+    key = limits.statement("get_api_key", {"key_hash": api_keys.hash_key(inbox.key)})
     scripts = {
-        POLL: limits.statement("get_api_key", key | {"conditional": True}),
-        PAGE_ONE: limits.statement("list_conversations", page),
+        POLL: key + limits.statement("get_change_count", organization),
+        PAGE_ONE: key + limits.statement("list_conversations", page),
     }
     return {
         name: limits.rate(inbox.url, script, seconds, load.CONNECTIONS)

@@ -114,15 +114,14 @@ def _posting_script(counted: bool) -> str:
     values = {
         "organization_id": f"'{ORGANIZATION_ID}'",
         "messages": ":messages",
-        "summaries": ":summaries",
-        "shard": f"(pg_backend_pid() % {queries.COUNT_SLOTS})",
+        "shard": f"(pg_backend_pid() % {queries.COUNT_SHARDS})",
         "change_step": "1",
         "now": "now()",
     }
-    create, update = queries.QUERIES["record_messages"], queries.QUERIES["update_conversations"]
+    record = queries.QUERIES["record_messages"]
     if not counted:
-        before, _, _ = update.partition("INSERT INTO conversation_counts")
-        update = f"{before} SELECT count(*) FROM updated"
+        before, _, rest = record.partition(", counted AS (")
+        record = f"{before} SELECT {rest.rpartition(') SELECT ')[2]}"
     message = (
         "SELECT json_build_array(json_build_object('id', gen_random_uuid(), 'phone_number_id',"
         f" '{number['id']}', 'phone_number', '{number['number']}',"
@@ -135,8 +134,7 @@ def _posting_script(counted: bool) -> str:
             f"\\set contact random(0, {CONTACTS - 1})",
             message,
             "BEGIN;",
-            limits.fill(create, values).replace(";\n", " \\gset"),
-            limits.fill(update, values),
+            limits.fill(record, values),
             "COMMIT;",
         ]
     )

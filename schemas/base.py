@@ -51,7 +51,7 @@ class RequestSchema(Schema):
         if not self._keys.issuperset(data):
             complaints |= self._name_unknown(data)
         if complaints:
-            raise ValidationError(complaints)  # type: ignore[arg-type]  # it takes any dict
+            raise ValidationError(complaints)
         self.check_together(checked)
         return checked
 

@@ -4,7 +4,9 @@ import base64
 import re
 import struct
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from marshmallow import fields
 
@@ -65,18 +67,18 @@ def format_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-class Strict(fields.Field):
+class Strict(fields.Field[Any]):
     """A field whose `read` returns the value or raises; it has one complaint for every mistake.
 
     `json_schema`, `description` and `example` are what the API reference says of it.
     """
 
     complaint = "is not valid"
-    json_schema: dict = {}
+    json_schema: dict[str, Any] = {}
 
-    def __init__(self, *, description: str = "", example=None, **kwargs):
+    def __init__(self, *, description: str = "", example: Any = None, **kwargs: Any):
         complaint = dict.fromkeys(("invalid", "null", "required"), self.complaint)
-        told = {"description": description} if description else {}
+        told: dict[str, Any] = {"description": description} if description else {}
         told |= {"examples": [example]} if example is not None else {}
         super().__init__(
             error_messages={**complaint, "required": "is required"},
@@ -84,11 +86,13 @@ class Strict(fields.Field):
             **kwargs,
         )
 
-    def read(self, value):
+    def read(self, value: Any) -> Any:
         """Return the value. Raises ValueError, TypeError or LookupError to refuse it."""
         raise NotImplementedError
 
-    def _deserialize(self, value, attr, data, **kwargs):
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Any:
         try:
             return self.read(value)
         except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
@@ -101,7 +105,7 @@ class Limit(Strict):
     complaint = "must be 1..200"
     json_schema = {"type": "integer", "minimum": 1, "maximum": 200}
 
-    def read(self, value):
+    def read(self, value: Any) -> int:
         """Return an int."""
         if not LIMIT.fullmatch(value) or int(value) > 200:
             raise ValueError
@@ -114,7 +118,7 @@ class Cursor(Strict):
     complaint = "must be a next_cursor of an earlier answer"
     json_schema = {"type": "string", "pattern": "^(A[0-4A-Za-z]|_[0-9_yz-])[0-9A-Za-z_-]{30}$"}
 
-    def read(self, value):
+    def read(self, value: Any) -> tuple[datetime, uuid.UUID]:
         """Return (datetime in UTC, UUID)."""
         return decode_cursor(value)
 
@@ -125,7 +129,7 @@ class Uuid(Strict):
     complaint = "must be a UUID"
     json_schema = {"type": "string", "format": "uuid"}
 
-    def read(self, value):
+    def read(self, value: Any) -> uuid.UUID:
         """Return a uuid.UUID."""
         if not UUID_TEXT.fullmatch(value):
             raise ValueError
@@ -138,7 +142,7 @@ class PhoneNumber(Strict):
     complaint = "must be E.164"
     json_schema = {"type": "string", "pattern": r"^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$"}
 
-    def read(self, value):
+    def read(self, value: str) -> str:
         """Return it unchanged."""
         if not PHONE_NUMBER.fullmatch(value):
             raise ValueError
@@ -148,7 +152,7 @@ class PhoneNumber(Strict):
 class QueryPhoneNumber(PhoneNumber):
     """A phone number in a query string, where a raw plus sign arrives as a space."""
 
-    def read(self, value):
+    def read(self, value: str) -> str:
         """Return it with its plus sign."""
         return super().read("+" + value[1:] if value[:1] == " " else value)
 
@@ -159,7 +163,7 @@ class Instant(Strict):
     complaint = "must be an RFC 3339 date-time with an offset"
     json_schema = {"type": "string", "format": "date-time"}
 
-    def read(self, value):
+    def read(self, value: Any) -> datetime:
         """Return an aware datetime in UTC."""
         return parse_instant(value).astimezone(UTC)
 
@@ -170,7 +174,7 @@ class QueryInstant(Instant):
     It keeps its offset: at either end of the calendar only that can be represented.
     """
 
-    def read(self, value):
+    def read(self, value: Any) -> datetime:
         """Return an aware datetime."""
         return parse_instant(SPACE_FOR_PLUS.sub("+", value))
 
@@ -180,7 +184,7 @@ class PastInstant(Instant):
 
     complaint = "must be an RFC 3339 date-time with an offset, at most 24 hours in the future"
 
-    def read(self, value):
+    def read(self, value: Any) -> datetime:
         """Return an aware datetime in UTC."""
         instant = super().read(value)
         if instant > datetime.now(UTC) + timedelta(hours=24):
@@ -194,7 +198,7 @@ class QueryFlag(Strict):
     complaint = "must be true or false"
     json_schema = {"type": "boolean"}
 
-    def read(self, value):
+    def read(self, value: Any) -> bool:
         """Return a bool."""
         return {"true": True, "false": False}[value]
 
@@ -205,7 +209,7 @@ class Flag(Strict):
     complaint = "must be true or false"
     json_schema = {"type": "boolean"}
 
-    def read(self, value):
+    def read(self, value: Any) -> bool:
         """Return a bool."""
         if not isinstance(value, bool):
             raise TypeError
@@ -215,13 +219,13 @@ class Flag(Strict):
 class Choice(Strict):
     """One of a few words."""
 
-    def __init__(self, *choices: str, **kwargs):
+    def __init__(self, *choices: str, **kwargs: Any):
         self.choices = choices
         self.complaint = "must be " + " or ".join(choices)
         self.json_schema = {"type": "string", "enum": list(choices)}
         super().__init__(**kwargs)
 
-    def read(self, value):
+    def read(self, value: str) -> str:
         """Return it unchanged."""
         if value not in self.choices:
             raise ValueError
@@ -234,7 +238,7 @@ class Text(Strict):
     complaint = "must be 1..1600 chars"
     json_schema = {"type": "string", "minLength": 1, "maxLength": 1600}
 
-    def read(self, value):
+    def read(self, value: Any) -> str:
         """Return it unchanged."""
         if not isinstance(value, str) or not 1 <= len(value) <= 1600 or "\0" in value:
             raise ValueError
@@ -251,7 +255,7 @@ class MediaUrls(Strict):
         "items": {"type": "string", "pattern": f"^{MEDIA_URL.pattern}$"},
     }
 
-    def read(self, value):
+    def read(self, value: Any) -> list[str]:
         """Return it unchanged."""
         if not isinstance(value, list) or len(value) > 10:
             raise ValueError
@@ -266,7 +270,7 @@ class SegmentCount(Strict):
     complaint = "must be 1..100"
     json_schema = {"type": "integer", "minimum": 1, "maximum": 100}
 
-    def read(self, value):
+    def read(self, value: Any) -> int:
         """Return an int; a bool or a float is not one."""
         if type(value) is not int or not 1 <= value <= 100:
             raise ValueError

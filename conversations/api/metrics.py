@@ -44,7 +44,7 @@ def _observe(response: Response) -> Response:
 def show_metrics() -> Response:
     """Return the metrics of all workers, and when redact-messages last ran."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(registry)
     last_run_at = queries.fetch_row("get_health")["last_redaction_at"]
     last_run = Gauge(
         "last_redaction_timestamp_seconds",

@@ -69,7 +69,9 @@ def check_database(server: Arbiter, settings: Settings) -> None:
     except (migrations.SchemaBehind, migrations.SchemaMismatch) as error:
         sys.exit(str(error))
     except pool.Unavailable as error:
-        server.log.warning("starting without the database, every response will be 503: %s", error)
+        server.log.warning(  # type: ignore[union-attr]  # gunicorn has set it by now
+            "starting without the database, every response will be 503: %s", error
+        )
 
 
 def prepare_embedded_database() -> str:

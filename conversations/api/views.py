@@ -85,7 +85,7 @@ def record_consent() -> Response:
     ids = [event["phone_number_id"]]
     numbers = organizations.find_phone_numbers(organization_id, ids=ids)
     if not numbers:
-        raise ValidationError({"phone_number_id": organizations.NOT_YOURS})  # type: ignore[arg-type]
+        raise ValidationError({"phone_number_id": organizations.NOT_YOURS})
     (event["phone_number"],) = numbers
     consents, _ = consent.record_consent(organization_id, [cast(consent.ConsentEvent, event)])
     return success(consents[0])

@@ -40,7 +40,7 @@ class Lifetime(Strict):
         return timedelta(**{UNITS[match[2]]: int(match[1])})
 
 
-class Checked(click.ParamType):
+class Checked(click.ParamType[Any]):
     """A value that a field accepts; any other value is wrong usage."""
 
     def __init__(self, field: Strict):

@@ -59,7 +59,7 @@ def migrate(connection: Connection) -> list[str]:
 
     An advisory lock in each transaction lets several machines do so at once. Raises SchemaMismatch.
     """
-    done = []
+    done: list[str] = []
     while True:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK_KEY])

@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -124,7 +124,7 @@ def execute(name: str, connection: Connection | None = None, /, **params: Any) -
         return _run(QUERIES[name], used, params).rowcount
 
 
-def stream(name: str, connection: Connection, /, **params: Any) -> Iterator[Row]:
+def stream(name: str, connection: Connection, /, **params: Any) -> Generator[Row, None, None]:
     """Yield the rows of a query in a transaction that has begun, a few thousand at a time."""
     with connection.cursor(name) as cursor:
         cursor.itersize = STREAM_ROWS

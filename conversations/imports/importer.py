@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import orjson
@@ -41,7 +41,7 @@ class Target(Protocol):
 
     writers: int
 
-    def prepare(self, given: dict) -> Prepared:
+    def prepare(self, given: dict[str, Any]) -> Prepared:
         """Return what is recorded of checked fields. Raises ValidationError."""
 
     def record(self, contents: list[str]) -> list[Outcome]:
@@ -60,7 +60,7 @@ class MessageTarget:
         self._organization_id = organization_id
         self._numbers = organizations.list_phone_numbers(organization_id)
 
-    def prepare(self, given: dict) -> Prepared:
+    def prepare(self, given: dict[str, Any]) -> Prepared:
         """Return what is recorded of checked ImportMessageSchema fields."""
         message = complete_message(given, self._numbers)
         conversation = message["contact_number"] + message["phone_number"]
@@ -81,11 +81,11 @@ class ConsentTarget:
         self._organization_id = organization_id
         self._numbers = {id: number for number, id in numbers.items()}
 
-    def prepare(self, given: dict) -> Prepared:
+    def prepare(self, given: dict[str, Any]) -> Prepared:
         """Return what is recorded of checked RecordConsentSchema fields."""
         number = self._numbers.get(given["phone_number_id"])
         if number is None:
-            raise ValidationError({"phone_number_id": organizations.NOT_YOURS})  # type: ignore[arg-type]
+            raise ValidationError({"phone_number_id": organizations.NOT_YOURS})
         event = orjson.dumps({**given, "phone_number": number})
         return Prepared(None, given["contact_number"] + number, event)
 
@@ -100,7 +100,7 @@ def _consent_event(text: str) -> ConsentEvent:
     event = orjson.loads(text)
     event["phone_number_id"] = UUID(event["phone_number_id"])
     event["captured_at"] = datetime.fromisoformat(event["captured_at"])
-    return event
+    return cast(ConsentEvent, event)
 
 
 class Listener(Protocol):

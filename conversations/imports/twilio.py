@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from marshmallow import ValidationError
 
@@ -62,7 +62,7 @@ class TwilioMessageSchema(ImportMessageSchema):
     def check_together(self, checked: dict[str, Any]) -> None:
         """Refuse an SMS without a text."""
         if checked.get("body") is None and checked.get("channel") != "mms":
-            raise ValidationError({"body": Text.complaint})  # type: ignore[arg-type]
+            raise ValidationError({"body": Text.complaint})
 
 
 def read_json(file: BinaryIO) -> Export:
@@ -85,8 +85,11 @@ def read_csv(file: BinaryIO) -> Export:
 
 
 def _gunzip(file: BinaryIO) -> BinaryIO:
-    buffered = file if hasattr(file, "peek") else io.BufferedReader(file)
-    return gzip.GzipFile(fileobj=buffered) if buffered.peek(1)[:1] == b"\x1f" else buffered
+    buffered: Any = file
+    if not hasattr(file, "peek"):
+        buffered = io.BufferedReader(cast(io.RawIOBase, file))
+    is_gzip = buffered.peek(1)[:1] == b"\x1f"
+    return cast(BinaryIO, gzip.GzipFile(fileobj=buffered) if is_gzip else buffered)
 
 
 def _message_check() -> Check:
@@ -129,7 +132,7 @@ def _translate(message: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _parse_date(text) -> str:
+def _parse_date(text: Any) -> str:
     """Return one of Twilio's spellings of an instant as RFC 3339. Raises ValidationError."""
     try:
         if RFC_2822_DATE.fullmatch(text):
@@ -150,9 +153,9 @@ class _RememberingLines:
     def __init__(self, file: BinaryIO):
         self.count = 0
         self._file = file
-        self._taken = []
+        self._taken: list[bytes] = []
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
@@ -168,7 +171,9 @@ class _RememberingLines:
         return raw
 
 
-def _read_csv(lines: _RememberingLines, reader: Iterator, header: list[str]) -> Iterator[Row]:
+def _read_csv(
+    lines: _RememberingLines, reader: Iterator[list[str]], header: list[str]
+) -> Iterator[Row]:
     check = _message_check()
     while True:
         start = lines.count + 1
