@@ -46,7 +46,7 @@ class Service(Flask):
         try:
             super().do_teardown_request(*args)
         except Exception as error:
-            errors.log.error("bug", exc_info=error)
+            request_log.log.error("bug", exc_info=error)
 
 
 def create_app() -> Flask:
