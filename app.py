@@ -16,17 +16,19 @@ MAX_BODY_BYTES = 1024 * 1024
 
 
 class StrictRequest(Request):
-    """A request whose query string may hold any bytes."""
+    """A request whose query string may hold any bytes, and whose path may be empty."""
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
+    def __init__(self, environ: dict[str, Any], *args: Any, **kwargs: Any):
+        # `GET http://host` means the root (RFC 9110 section 4.2.3); Werkzeug would redirect to it.
+        environ["PATH_INFO"] = environ.get("PATH_INFO") or "/"
+        super().__init__(environ, *args, **kwargs)
         if not self.query_string.isascii():
             # Raw bytes count as if they were percent-encoded: not all of them are UTF-8.
             self.query_string = quote(self.query_string, safe=bytes(range(128))).encode()
 
 
 class Service(Flask):
-    """A Flask application that answers OPTIONS in the envelope too."""
+    """A Flask application that answers in the envelope where Flask itself would not."""
 
     request_class = StrictRequest
 
@@ -34,6 +36,17 @@ class Service(Flask):
         """Return the methods of the route, in Allow and as data."""
         methods = sorted(cast(Rule, request.url_rule).methods or ())
         return success({"methods": methods}, headers={"Allow": ", ".join(methods)})
+
+    def handle_exception(self, e: Exception) -> Response:
+        """Return the response to a failure outside of the view and of what handles its errors."""
+        return errors.answer_failed_hook(e)
+
+    def do_teardown_request(self, *args: Any) -> None:
+        """Run what follows a response; a failure there does not take the response back."""
+        try:
+            super().do_teardown_request(*args)
+        except Exception as error:
+            request_log.log.error("bug", exc_info=error)
 
 
 def create_app() -> Flask:

@@ -32,6 +32,8 @@ logger_class = Logger
 # The longest that gunicorn offers short of no limit: the application names what is too long.
 limit_request_line = 8190
 control_socket_disable = True
+# No header moves the route: by default a proxy on this machine could send PATH_INFO.
+forwarder_headers = ""
 
 # Where the workers leave their metrics; prometheus_client must know before it is imported.
 if options.metrics and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:

@@ -8,7 +8,7 @@ from flask import Response, request
 
 from conversations.api.context import current_context
 from conversations.api.envelope import ApiError
-from conversations.database.pool import Unavailable
+from conversations.database.pool import DatabaseError, Unavailable
 from conversations.inbox import api_keys
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -60,6 +60,7 @@ def note_use(response: Response) -> Response:
     """Note that the key was used, once the response is known: a refused request costs no write."""
     api_key = current_context().api_key
     if api_key and api_key.is_stale and response.status_code < 400:
-        with contextlib.suppress(Unavailable):
+        # The request is done by now, so it must not fail any more.
+        with contextlib.suppress(Unavailable, DatabaseError):
             api_keys.touch(api_key)
     return response

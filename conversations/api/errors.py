@@ -5,7 +5,8 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from conversations.api.envelope import ERRORS, ApiError, failure
-from conversations.api.request_log import log
+from conversations.api.headers import HEADERS
+from conversations.api.request_log import finish, log
 from conversations.database.pool import Unavailable
 
 RETRY_AFTER_SECONDS = "1"
@@ -56,3 +57,8 @@ def answer_bug(error: Exception) -> Response:
     """Answer 500 and nothing about the error. The log has it under the request's id."""
     log.error("bug", exc_info=error)
     return failure(500)
+
+
+def answer_failed_hook(error: Exception) -> Response:
+    """Answer 500 to a failure in a hook of the request, without running the hooks again."""
+    return finish(failure(500, headers=HEADERS), error)

@@ -8,6 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from conversations.api.context import current_context
+from conversations.api.request_log import METHODS
 from conversations.database import pool, queries
 
 REQUESTS = Counter("http_requests", "Requests by route and status", ["method", "route", "status"])
@@ -31,7 +32,8 @@ def init_app(app: Flask) -> None:
 
 def _observe(response: Response) -> Response:
     route = request.url_rule.rule if request.url_rule else "-"
-    REQUESTS.labels(request.method, route, response.status_code).inc()
+    method = request.method if request.method in METHODS else "-"
+    REQUESTS.labels(method, route, response.status_code).inc()
     LATENCY.labels(route).observe(time.perf_counter() - current_context().started_at)
     usage = pool.usage()
     POOL_IN_USE.set(usage.in_use)

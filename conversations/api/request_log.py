@@ -128,15 +128,8 @@ def configure_logging(log_format: str) -> None:
 def init_app(app: Flask) -> None:
     """Time every request, log it, and send its id along."""
     configure_logging(app.config["SETTINGS"].log_format)
-    app.logger.addFilter(_drop_path)
     app.before_request(_start)
-    app.after_request(_finish)
-
-
-def _drop_path(record: logging.LogRecord) -> bool:
-    """Take the path, which can hold a key or a number, out of what Flask itself logs."""
-    record.msg, record.args = "bug", None
-    return True
+    app.after_request(finish)
 
 
 def _start() -> None:
@@ -144,7 +137,8 @@ def _start() -> None:
     take_usage()
 
 
-def _finish(response: Response) -> Response:
+def finish(response: Response, error: Exception | None = None) -> Response:
+    """Send the request's id along and write the request's line, with the error that ended it."""
     context, environ, rule = current_context(), request.environ, request.url_rule
     milliseconds = (time.perf_counter() - context.started_at) * 1000
     statements, seconds = take_usage()
@@ -168,5 +162,8 @@ def _finish(response: Response) -> Response:
     fields["statements"] = statements
     if context.reasons:
         fields["reason"] = "; ".join(context.reasons)
-    log.info("request", **fields)
+    if error:
+        log.error("request", **fields, exc_info=error)
+    else:
+        log.info("request", **fields)
     return response

@@ -1,9 +1,10 @@
 """Commands that import files."""
 
+import io
 import os
 import sys
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import BinaryIO, cast
 from uuid import UUID
 
 import click
@@ -88,6 +89,26 @@ class Progress:
             self._bar.render_finish()
 
 
+class RejectedFile(io.FileIO):
+    """The file that rejected rows are copied to, which only its owner can read: they hold texts.
+
+    A row is in the file as soon as it is written. An error names the file.
+    """
+
+    def __init__(self, path: str):
+        super().__init__(path, "w", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+    def write(self, row: bytes) -> int:  # type: ignore[override]
+        """Write all of a row."""
+        written = 0
+        try:
+            while written < len(row):
+                written += super().write(row[written:])
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.name) from error
+        return written
+
+
 def _file_size(file: BinaryIO) -> int | None:
     """Return the size of a regular file; None for a pipe or a terminal."""
     size = os.fstat(file.fileno()).st_size
@@ -103,20 +124,22 @@ def _import(
     """Run an import and print its tally; exit 1 if a row was rejected."""
     if rejected_path and os.path.exists(rejected_path) and _is_same_file(file, rejected_path):
         raise click.UsageError("--rejected names the file that is being imported")
-    progress = Progress(file)
+    progress, run = Progress(file), None
     try:
         export = read(file)
-        with open(rejected_path or os.devnull, "wb") as rejected_file:
-            run = importer.Import(target, rejected_file, progress)
+        with RejectedFile(rejected_path or os.devnull) as rejected_file:
+            run = importer.Import(target, cast(BinaryIO, rejected_file), progress)
             run.run(export)
     except ndjson.UnreadableFile as error:
         raise click.ClickException(f"{file.name}: {error}") from error
     except OSError as error:
-        where = error.filename or rejected_path or file.name
+        where = error.filename or file.name
         raise click.ClickException(f"{where}: {error.strerror}") from error
     finally:
         progress.finish()
-    click.echo(", ".join(f"{name} {run.tally[name]}" for name in TALLY))
+        if run:
+            # Also of an import that was cut off: its batches up to there are stored.
+            click.echo(", ".join(f"{name} {run.tally[name]}" for name in TALLY))
     if run.tally["imported"]:
         importer.refresh_statistics()
     if run.tally["refused"]:

@@ -179,8 +179,8 @@ class Import:
 
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
         self.tally["refused"] += 1
-        self.rejected_file.write(raw if raw.endswith(b"\n") else raw + b"\n")
         self.listener.rejected(line, reason)
+        self.rejected_file.write(raw if raw.endswith(b"\n") else raw + b"\n")
 
 
 def _finish(

@@ -6,7 +6,7 @@ to a file, corrected and imported again.
 
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, NamedTuple
 
@@ -20,6 +20,10 @@ from schemas.record_consent import RecordConsentSchema
 CONTENT_NAMESPACE = uuid.UUID("0c8a3e5e-6d0a-4b0e-9d5f-3f1f8f6f2c01")
 
 BROKEN_FILE = (OSError, EOFError, zlib.error)
+
+# No message is as long. A compressed file of a few kilobytes can hold a line of gigabytes.
+MAX_LINE_BYTES = 2**24
+TOO_LONG = "is longer than 16 MiB; only its beginning is kept"
 
 
 class UnreadableFile(Exception):
@@ -68,13 +72,25 @@ def read_consent(file: BinaryIO) -> Export:
 Check = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
-def read_ndjson(file: Iterable[bytes], check: Check) -> Iterator[Row]:
+def read_lines(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+    """Yield the first MAX_LINE_BYTES of each line of a file, and whether the line goes on."""
+    while line := file.readline(MAX_LINE_BYTES):
+        is_cut, piece = False, line
+        while len(piece) == MAX_LINE_BYTES and not piece.endswith(b"\n"):
+            piece = file.readline(MAX_LINE_BYTES)
+            is_cut = is_cut or piece != b""
+        yield line, is_cut
+
+
+def read_ndjson(file: BinaryIO, check: Check) -> Iterator[Row]:
     """Yield a Row for each line that is not blank, with the fields that `check` returns."""
     line = 0
     try:
-        for line, raw in enumerate(file, 1):
+        for line, (raw, is_cut) in enumerate(read_lines(file), 1):
             text = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
-            if not text.isspace():
+            if is_cut:
+                yield Row(line, raw, None, TOO_LONG)
+            elif not text.isspace():
                 yield _ndjson_row(line, raw, text, check)
     except BROKEN_FILE as error:
         yield Row(line + 1, b"", None, f"cannot be read, nor what follows: {error}")

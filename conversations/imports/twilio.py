@@ -14,11 +14,14 @@ from marshmallow import ValidationError
 
 from conversations.imports.ndjson import (
     BROKEN_FILE,
+    MAX_LINE_BYTES,
+    TOO_LONG,
     Check,
     Export,
     Row,
     UnreadableFile,
     explain,
+    read_lines,
     read_ndjson,
 )
 from schemas.create_message import ImportMessageSchema
@@ -76,7 +79,7 @@ def read_csv(file: BinaryIO) -> Export:
     reader = csv.reader(lines, strict=True)
     try:
         header = next(filter(None, reader), [])
-    except (csv.Error, *BROKEN_FILE):
+    except (csv.Error, RowTooLong, *BROKEN_FILE):
         header = []
     missing = [name for name in CSV_COLUMNS if header.count(name) != 1]
     if missing:
@@ -147,27 +150,36 @@ def _parse_date(text: Any) -> str:
     return instant.replace(tzinfo=instant.tzinfo or UTC).isoformat()
 
 
+class RowTooLong(Exception):
+    """A row of a CSV file takes more than MAX_LINE_BYTES, over one line or several."""
+
+
 class _RememberingLines:
     """The lines of a CSV file as text, and the bytes of those that the current row took."""
 
     def __init__(self, file: BinaryIO):
         self.count = 0
-        self._file = file
+        self._lines = read_lines(file)
         self._taken: list[bytes] = []
+        self._taken_bytes = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        line = next(self._file)
+        line, is_cut = next(self._lines)
         self.count += 1
         self._taken.append(line)
+        self._taken_bytes += len(line)
+        if is_cut or self._taken_bytes > MAX_LINE_BYTES:
+            raise RowTooLong
         return line.decode("utf-8-sig" if self.count == 1 else "utf-8", "surrogateescape")
 
     def take(self) -> bytes:
         """Return what was taken since the last time."""
         raw = b"".join(self._taken)
         self._taken.clear()
+        self._taken_bytes = 0
         return raw
 
 
@@ -181,6 +193,9 @@ def _read_csv(
             cells = next(reader, None)
         except csv.Error as error:
             yield Row(start, lines.take(), None, f"is not CSV: {error}")
+            continue
+        except RowTooLong:
+            yield Row(start, lines.take(), None, TOO_LONG)
             continue
         except BROKEN_FILE as error:
             yield Row(start, lines.take(), None, f"cannot be read, nor what follows: {error}")

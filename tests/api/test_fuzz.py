@@ -220,3 +220,48 @@ def test_what_is_not_http_gets_a_400_in_the_envelope(port, request_line):
     error = assert_refused(exchange(port, request_line + b"\r\nHost: localhost\r\n\r\n"))
     assert error["code"] == "INVALID_INPUT"
     assert "details" not in error
+
+
+@pytest.mark.parametrize("name", [b"PATH_INFO", b"SCRIPT_NAME", b"Path-Info", b"REMOTE_USER"])
+def test_no_header_moves_the_route(port, name):
+    request = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + name + b": "
+    for value in (b"/readyz", b"/livez", b"/elsewhere"):
+        _, _, content = exchange(port, request + value + b"\r\n\r\n").partition(b"\r\n\r\n")
+        assert orjson.loads(content)["data"] == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://other.example/livez", 200),
+        (b"http://other.example", 302),
+        (b"http://other.example//livez", 404),
+        (b"//v1/conversations", 404),
+        (b"//other.example/livez", 404),
+        (b"http://[bad/livez", 400),
+        (b"*", 400),
+        (b"/%", 404),
+        (b"/%ff%fe/%zz", 404),
+        (b"/\xff", 400),
+    ],
+)
+def test_an_odd_target_is_a_route_or_an_error_in_the_envelope(port, target, status):
+    request = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    answer = exchange(port, request)
+    assert answer.split(maxsplit=2)[1] == str(status).encode()
+    if status >= 400:
+        assert_refused(answer)
+
+
+@pytest.mark.parametrize("host", [b"\xff", b"a b", b"a" * 300, b"xn--", b".", b"a:x", b"[::1", b""])
+def test_an_odd_host_never_costs_more_than_a_400(port, host):
+    request = b"GET /livez HTTP/1.1\r\nConnection: close\r\nHost: " + host + b"\r\n\r\n"
+    answer = exchange(port, request)
+    if b" 200 OK" not in answer:
+        assert assert_refused(answer)["code"] == "INVALID_INPUT"
+
+
+@pytest.mark.parametrize("method", [b"BREW", b"CONNECT", b"TRACE", b"A" * 15])
+def test_an_odd_method_is_a_405_in_the_envelope(port, method):
+    answer = exchange(port, method + b" /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert assert_refused(answer)["code"] == "METHOD_NOT_ALLOWED"

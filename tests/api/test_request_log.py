@@ -45,10 +45,12 @@ def test_log_format_json_writes_the_same_fields_as_json():
     assert [(li["route"], li["status"]) for li in lines[-1:]] == [("/v1/conversations", 401)]
 
 
-def test_metrics_add_up_over_several_workers():
+def test_metrics_add_up_over_several_workers_and_name_no_method_that_is_made_up():
     with running_service(DATABASE_URL, METRICS="true", WEB_CONCURRENCY=2) as service:
         for _ in range(40):
             service.request("GET", "/v1/conversations")
+        for method in ("BREW", "MAKEATEA", "BREW"):
+            service.request(method, "/v1/conversations")
         connection = http.client.HTTPConnection("127.0.0.1", service.port)
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()
@@ -56,6 +58,8 @@ def test_metrics_add_up_over_several_workers():
     series = 'http_requests_total{method="GET",route="/v1/conversations",status="401"} 40.0'
     assert series in text
     assert 'http_request_seconds_count{route="/v1/conversations"} 40.0' in text
+    assert 'http_requests_total{method="-",route="-",status="405"} 3.0' in text
+    assert "BREW" not in text
     assert "db_pool_in_use 0.0" in text
     assert "db_pool_waiting 0.0" in text
     assert "last_redaction_timestamp_seconds" in text

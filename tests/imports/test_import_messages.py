@@ -1,6 +1,8 @@
 import contextlib
 import io
 import itertools
+import os
+import stat
 import subprocess
 import tracemalloc
 import uuid
@@ -11,6 +13,7 @@ import pytest
 
 from conversations.database import pool
 from conversations.imports import importer
+from conversations.imports import ndjson as ndjson_reader
 from conversations.imports.ndjson import read_messages
 from tests.command_line import FLASK, ROOT, flask
 from tests.conftest import DATABASE_URL, Silent, contact, using_connections
@@ -291,6 +294,66 @@ def test_refused_rows_that_cannot_be_copied_stop_the_import_before_it_starts(
     assert alice.conversations() == []
 
 
+def test_rejected_rows_can_be_read_by_their_owner_alone(imports, tmp_path):
+    before = os.umask(0)
+    try:
+        imports(b"{}\n", "--rejected", tmp_path / "rejected", ends_with=1)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "rejected").stat().st_mode) == 0o600
+
+
+def test_a_full_disk_names_the_file_of_the_rejected_rows_and_still_prints_the_tally(alice, imports):
+    conflicting = {"id": str(uuid.uuid4())}
+    content = ndjson(row(alice, **conflicting), row(alice, **conflicting, body="other"))
+    result = imports(content, "--rejected", "/dev/full", ends_with=1)
+    assert result.stdout == tally(imported=1, refused=1)
+    complaint, error = result.stderr.splitlines()
+    assert complaint == "line 2: same id, different content"
+    assert error == "Error: /dev/full: No space left on device"
+
+
+def lines_around(organization, length: int) -> bytes:
+    """Three rows, of which the middle one takes that many bytes, its line break included."""
+    before, after = row(organization, body="before"), row(organization, body="after")
+    return ndjson(before, b'{"body":"' + b"x" * (length - 10), after)
+
+
+@pytest.fixture
+def most(monkeypatch) -> int:
+    """The length of the longest line, small for the test."""
+    monkeypatch.setattr(ndjson_reader, "MAX_LINE_BYTES", 1000)
+    return 1000
+
+
+def test_a_line_of_any_length_is_rejected_and_the_rest_goes_in(alice, imports, tmp_path, most):
+    for length in (most + 1, 2 * most, 3 * most + 7):
+        content = lines_around(alice, length)
+        result = imports(content, "--rejected", tmp_path / "rejected", ends_with=1)
+        assert result.stderr == "line 2: is longer than 16 MiB; only its beginning is kept\n"
+        assert result.stdout.endswith("refused 1\n")
+        assert (tmp_path / "rejected").stat().st_size == most + 1
+    assert [message["body"] for message in messages(alice)] == ["before", "after"]
+
+
+@pytest.mark.parametrize("end", [b"\n", b""])
+def test_a_line_of_the_greatest_length_is_read_whole(alice, imports, end, most):
+    padding = most - len(orjson.dumps(row(alice))) - len(end)
+    imports(orjson.dumps(row(alice)) + b" " * padding + end)
+    imports(orjson.dumps(row(alice)) + b" " * (padding + 1) + end, ends_with=1)
+
+
+def test_a_bomb_takes_no_memory(alice):
+    line = b"x" * ndjson_reader.MAX_LINE_BYTES
+    tracemalloc.start()
+    try:
+        (only,) = read_messages(EndlessFile(itertools.repeat(line, 1500))).rows
+        assert only.complaint == ndjson_reader.TOO_LONG
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(line)
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize("file", ["missing.ndjson", "."])
 def test_a_file_that_cannot_be_opened_is_wrong_usage(alice, tmp_path, file):
     result = flask("import-messages", alice.id, tmp_path / file, ends_with=2)
@@ -374,6 +437,18 @@ def test_an_import_tells_postgresql_how_large_the_tables_are(alice, imports):
     assert sizes["known"] == sizes["real"]
 
 
+class EndlessFile:
+    """A file whose lines are made when they are read."""
+
+    def __init__(self, lines):
+        self._lines = iter(lines)
+
+    def readline(self, size: int) -> bytes:
+        line = next(self._lines, b"")
+        assert len(line) <= size
+        return line
+
+
 def most_memory(organization, contacts: int, rows: int) -> int:
     """Import that many messages and return how many bytes were in use at most."""
     messages = (
@@ -383,7 +458,7 @@ def most_memory(organization, contacts: int, rows: int) -> int:
     target = importer.MessageTarget(organization.id)
     tracemalloc.start()
     try:
-        export = read_messages(map(ndjson, messages))
+        export = read_messages(EndlessFile(map(ndjson, messages)))
         run = importer.Import(target, io.BytesIO(), Silent())
         with using_connections(importer.CONNECTIONS):
             run.run(export)

@@ -7,6 +7,7 @@ import uuid
 import orjson
 import pytest
 
+from conversations.imports import ndjson, twilio
 from tests.command_line import flask
 from tests.conftest import contact
 
@@ -465,3 +466,37 @@ def test_what_was_refused_can_be_mended_and_imported_again(alice, imports, tmp_p
     assert result.stdout == tally(imported=1, refused=1)
     flask("create-phone-number", alice.id, contact(9))
     assert imports(format, refused.read_bytes()).stdout == tally(imported=1)
+
+
+# The longest row of the tests, smaller than the real one.
+MOST = 100_000
+
+
+@pytest.mark.parametrize(
+    "bomb", [b"x" * (MOST + 1), b'"' + b"x" * (3 * MOST) + b'"'], ids=["a line", "a quoted cell"]
+)
+def test_a_row_of_any_length_is_rejected_and_the_rest_goes_in(alice, imports, monkeypatch, bomb):
+    for module in (ndjson, twilio):
+        monkeypatch.setattr(module, "MAX_LINE_BYTES", MOST)
+    rows = [resource(alice, sid=sid(n), body=f"message {n}") for n in (1, 2)]
+    header, first, second = csv_bytes(*rows).splitlines()
+    content = b"\n".join([header, first, bomb, second, b""])
+    result = imports("twilio-csv", content, ends_with=1)
+    assert result.stdout.startswith("imported 2, ")
+    assert "line 3: is longer than 16 MiB; only its beginning is kept" in result.stderr
+    assert len(messages(alice)) == 2
+
+
+def test_a_row_over_any_number_of_lines_is_rejected(alice, imports, monkeypatch):
+    monkeypatch.setattr(twilio, "MAX_LINE_BYTES", MOST)
+    content = csv_bytes(resource(alice)) + b'"x\n",' * (MOST // 4)
+    result = imports("twilio-csv", content, ends_with=1)
+    assert result.stdout.startswith("imported 1, ")
+    assert "line 3: is longer than 16 MiB; only its beginning is kept" in result.stderr
+
+
+def test_a_bomb_in_an_archive_is_rejected_and_the_rest_goes_in(alice, imports):
+    bomb = b'{"body": "' + b"x" * (3 * ndjson.MAX_LINE_BYTES) + b'"}\n'
+    result = imports("twilio-json", gzip.compress(bomb + json_bytes(resource(alice))), ends_with=1)
+    assert result.stdout == tally(imported=1, refused=1)
+    assert result.stderr == "line 1: is longer than 16 MiB; only its beginning is kept\n"
