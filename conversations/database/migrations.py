@@ -1,6 +1,7 @@
 """Migrations: the files of sql/migrations, applied in order, each once."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import LiteralString, cast
 
@@ -11,6 +12,11 @@ from conversations.database.connection import Connection, connect
 
 FOLDER = Path(__file__).parents[2] / "sql" / "migrations"
 LOCK_KEY = 0x636F6E76  # "conv"
+# A semicolon ends a statement, but not inside a comment, a string, a quoted name or a body.
+STATEMENT = re.compile(
+    r"""(?: --[^\n]* | /\*.*?\*/ | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | [^;] )+""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 class SchemaBehind(pool.Unavailable):
@@ -71,13 +77,21 @@ def migrate(connection: Connection) -> list[str]:
             files = pending(connection)
             if not files:
                 return done
-            text = cast(LiteralString, files[0].read_text(encoding="utf-8"))
-            connection.execute(text, prepare=False)
+            for statement in split_statements(files[0].read_text(encoding="utf-8")):
+                connection.execute(cast(LiteralString, statement), prepare=False)
             connection.execute(
                 "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
                 [files[0].stem, _checksum(files[0])],
             )
         done.append(files[0].stem)
+
+
+def split_statements(text: str) -> list[str]:
+    """Return the statements of an SQL file, without the semicolons between them.
+
+    They are executed one by one, because Citus refuses several of them in one call.
+    """
+    return [match[0] for match in STATEMENT.finditer(text) if not match[0].isspace()]
 
 
 def version() -> str:
