@@ -22,6 +22,11 @@ REQUEST_PLANNING = {
     "enable_seqscan": "off",
     "max_parallel_workers_per_gather": "0",
 }
+# Citus refuses to run a generic plan of a statement that reads distributed tables.
+CUSTOM_PLANS_ON_CITUS = (
+    "SELECT set_config('plan_cache_mode', 'auto', FALSE) "
+    "WHERE to_regproc('citus_version') IS NOT NULL"
+)
 
 
 class Connection(psycopg.Connection[DictRow]):
@@ -99,5 +104,6 @@ def configure(connection: Connection, for_requests: bool) -> None:
         f"SET statement_timeout = {timeout_ms}",
         f"SET lock_timeout = {timeout_ms}",
         f"SET idle_in_transaction_session_timeout = {idle_timeout_ms}",
+        CUSTOM_PLANS_ON_CITUS,
     ]
     connection.execute(cast(LiteralString, "; ".join(settings)), prepare=False)

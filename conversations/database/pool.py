@@ -24,6 +24,8 @@ RECONNECT_TIMEOUT_SECONDS = 0.1
 # What a command reports in one sentence.
 DatabaseError = psycopg.Error
 TEMPORARY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
+# What Citus says, as an internal error, when it has lost one of its nodes.
+LOST_NODE = "failure on connection marked as essential"
 
 
 class Unavailable(Exception):
@@ -160,8 +162,15 @@ def connection(role: str = "primary") -> Iterator[Connection]:
             raise
         finally:
             pool.putconn(checked_out)
-    except TEMPORARY as error:
+    except psycopg.Error as error:
+        if not _is_temporary(error):
+            raise
         raise Unavailable(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
+
+
+def _is_temporary(error: psycopg.Error) -> bool:
+    is_lost_node = isinstance(error, psycopg.errors.InternalError_) and LOST_NODE in str(error)
+    return is_lost_node or isinstance(error, TEMPORARY)
 
 
 @contextlib.contextmanager

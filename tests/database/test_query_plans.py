@@ -231,6 +231,7 @@ VALUES = {
     "limit": LIMIT,
     "id": uuid.UUID(int=2),
     "ids": [uuid.UUID(int=number) for number in range(50)],
+    "phone_number_ids": [uuid.UUID(int=2)],
     "conversation_id": uuid.UUID(int=4),
     "events": orjson.dumps([EVENT]).decode(),
     "messages": orjson.dumps([MESSAGE]).decode(),
