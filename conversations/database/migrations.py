@@ -19,12 +19,11 @@ STATEMENT = re.compile(
 )
 
 
-class SchemaBehind(pool.Unavailable):
-    """The database lacks migrations that this version needs."""
+SchemaBehind = pool.SchemaBehind
 
 
 class SchemaMismatch(Exception):
-    """The database was migrated with other files than those of this version."""
+    """The database cannot hold this version's schema, or was migrated with other files."""
 
 
 def _files() -> list[Path]:
@@ -46,8 +45,15 @@ def _applied(connection: Connection) -> dict[str, str]:
 def pending(connection: Connection) -> list[Path]:
     """Return the files that are not applied yet.
 
-    Raises SchemaMismatch if a file is not what was applied under its name.
+    Raises SchemaMismatch if a file is not what was applied under its name, or if the database
+    cannot hold every text.
     """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise SchemaMismatch(
+            f"the encoding of the database is {encoding}, in which some texts cannot be stored: "
+            "use a database that was created with ENCODING 'UTF8' TEMPLATE template0"
+        )
     applied = _applied(connection)
     files = _files()
     for path in files:
@@ -65,6 +71,7 @@ def migrate(connection: Connection) -> list[str]:
 
     An advisory lock in each transaction lets several machines do so at once. Raises SchemaMismatch.
     """
+    pending(connection)  # Refuses before anything is written.
     done: list[str] = []
     while True:
         with connection.transaction():
@@ -99,7 +106,7 @@ def version() -> str:
     return _files()[-1].stem
 
 
-def require_current(url: str, prepare: bool = True) -> None:
+def require_current(url: str, prepare: bool | None = None) -> None:
     """Raise SchemaBehind, naming the command, unless the database has every migration.
 
     Raises pool.Unavailable while the database is away, and SchemaMismatch.
