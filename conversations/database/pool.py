@@ -23,6 +23,7 @@ RECONNECT_TIMEOUT_SECONDS = 0.1
 
 # What a command reports in one sentence.
 DatabaseError = psycopg.Error
+IntegrityError = psycopg.IntegrityError
 TEMPORARY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
 
 
