@@ -86,7 +86,7 @@ def repair_counts(organization_id: UUID) -> None:
         # Every writer counts last: one that waits for this lock has committed nothing yet.
         connection.execute("LOCK TABLE conversation_counts IN EXCLUSIVE MODE")
         for row in differing_counts(organization_id, connection):
-            # Counts of a phone number that is gone cannot be repaired: the others are, all the same.
+            # Counts of a phone number that is gone cannot be repaired, and must not stop the rest.
             with suppress(pool.IntegrityError), connection.transaction():
                 queries.execute(
                     "repair_counts",

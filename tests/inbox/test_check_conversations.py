@@ -145,7 +145,8 @@ def test_counts_of_a_number_that_is_gone_do_not_stop_the_rest(inbox_of_two, clie
         # As a restore without its constraints would: shards that no writer of this process uses.
         conn.execute("SET LOCAL session_replication_role = replica")
         conn.execute(
-            "INSERT INTO conversation_counts SELECT organization_id, gen_random_uuid(), 100, 1, 1, 1"
+            "INSERT INTO conversation_counts"
+            " SELECT organization_id, gen_random_uuid(), 100, 1, 1, 1"
             " FROM conversation_counts WHERE organization_id = %s LIMIT 1",
             [inbox_of_two.id],
         )
