@@ -44,5 +44,6 @@ tools:
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# Root's embedded server keeps its files elsewhere if instance/ is closed to its user.
 clean:
-	rm -rf .venv .venv-bench instance
+	@rm -rf "$$(readlink instance/place)" .venv .venv-bench instance

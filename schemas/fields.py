@@ -14,7 +14,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
 UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-PHONE_NUMBER = re.compile(r"\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7}")
+# An E.164 number, a short code, or an alphanumeric sender ID.
+PHONE_NUMBER = re.compile(
+    r"\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7}|[A-Za-z][0-9A-Za-z _.&-]{0,9}[0-9A-Za-z_.&-]"
+)
 LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3])(:[0-9]{2}:[0-9]{2})"
@@ -137,10 +140,10 @@ class Uuid(Strict):
 
 
 class PhoneNumber(Strict):
-    """An E.164 number, or a short code of 3 to 8 digits."""
+    """An E.164 number, a short code of 3 to 8 digits, or a sender ID such as `DHL`."""
 
     complaint = "must be E.164"
-    json_schema = {"type": "string", "pattern": r"^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$"}
+    json_schema = {"type": "string", "pattern": f"^({PHONE_NUMBER.pattern})$"}
 
     def read(self, value: str) -> str:
         """Return it unchanged."""

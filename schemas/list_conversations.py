@@ -10,7 +10,7 @@ class ListConversationsSchema(PageSchema):
     phone_number_id = Uuid(load_default=None, description="Only those of this number of yours.")
     contact_number = QueryPhoneNumber(
         load_default=None,
-        description="Only those with this contact, an E.164 number or a short code.",
+        description="Only those with this contact: E.164, a short code or a sender ID.",
     )
     since = QueryInstant(
         load_default=None, description="Only those with `last_message_at` at this instant or later."

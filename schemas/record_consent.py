@@ -14,7 +14,7 @@ class RecordConsentSchema(RequestSchema):
     )
     contact_number = PhoneNumber(
         required=True,
-        description="Whose consent it is, an E.164 number or a short code.",
+        description="Whose consent it is: E.164, a short code or a sender ID.",
         example="+15554443333",
     )
     opted_in = Flag(required=True, description="An opt-in, or an opt-out.", example=True)

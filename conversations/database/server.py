@@ -121,9 +121,10 @@ def create(programs: Programs, data: Path) -> None:
 
     Made under another name first, so that an interruption leaves nothing that looks complete.
     """
-    unfinished = data.with_name(f"{data.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(mode=0o700)
+    prefix = f"{data.name}.unfinished-"
+    for leftover in data.parent.glob(f"{prefix}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=prefix, dir=data.parent))
     programs.give(unfinished)
     # Neither text nor order may depend on the locale of the machine.
     locale = ("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")

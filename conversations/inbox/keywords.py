@@ -1,19 +1,50 @@
 """Keywords: texts with which a contact opts out or in."""
 
+import re
+import string
+import unicodedata
+
 OPT_OUT_KEYWORDS = frozenset(
-    ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT")
+    (
+        *("STOP", "STOPALL", "STOP ALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE"),
+        *("OPTOUT", "OPT OUT", "ARRET", "ARRÊT"),
+    )
 )
 OPT_IN_KEYWORDS = frozenset(("START", "UNSTOP"))
+
+# str.upper would also turn a long s into S.
+UPPER_CASE = str.maketrans(string.ascii_lowercase + "ê", string.ascii_uppercase + "Ê")
+# The characters of Unicode's class Pd.
+HYPHENS = (
+    "\\-\u058a\u05be\u1400\u1806\u2010-\u2015\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d\u301c\u3030\u30a0"
+    "\ufe31\ufe32\ufe58\ufe63\uff0d\U00010d6e\U00010ead"
+)
+SEPARATORS = re.compile(f"[\\s{HYPHENS}]+")
+VARIATION_SELECTOR = re.compile("[\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 
 
 def opted_in_by(body: str) -> bool | None:
     """Return whether a text opts in (True) or out (False); None if it is no keyword.
 
-    The whole text decides, because "Cancel my appointment please" is no opt-out.
+    The whole text decides, because "Cancel my appointment please" is no opt-out. Neither case nor
+    punctuation makes an opt-out invalid: `Stop.`, `opt-out` and `STOP 🛑` are opt-outs.
     """
-    word = body.strip()
-    # Only ASCII, because str.upper would also turn a long s into S.
-    word = word.upper() if word.isascii() else ""
+    word = SEPARATORS.sub(" ", _trim(unicodedata.normalize("NFC", body))).translate(UPPER_CASE)
     if word in OPT_IN_KEYWORDS:
         return True
     return False if word in OPT_OUT_KEYWORDS else None
+
+
+def _trim(text: str) -> str:
+    """Take white space, punctuation and symbols off both ends."""
+    start, end = 0, len(text)
+    while start < end and _is_around_a_word(text[start]):
+        start += 1
+    while start < end and _is_around_a_word(text[end - 1]):
+        end -= 1
+    return text[start:end]
+
+
+def _is_around_a_word(character: str) -> bool:
+    is_selector = VARIATION_SELECTOR.fullmatch(character) is not None
+    return is_selector or unicodedata.category(character)[0] in "ZCPS"

@@ -12,5 +12,9 @@ CREATE TABLE phone_numbers (
     CONSTRAINT number_is_unique UNIQUE (organization_id, number),
     -- The foreign key of conversations, which hold both.
     CONSTRAINT number_goes_with_id UNIQUE (organization_id, id, number),
-    CONSTRAINT number_is_dialable CHECK (number ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$')
+    -- E.164, a short code, or an alphanumeric sender ID.
+    CONSTRAINT number_is_well_formed CHECK (
+        number
+        ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7}|[A-Za-z][0-9A-Za-z _.&-]{0,9}[0-9A-Za-z_.&-])$'
+    )
 );

@@ -113,8 +113,10 @@ CREATE TABLE conversations (
     CONSTRAINT conversations_phone_number_fkey FOREIGN KEY (
         organization_id, phone_number_id, phone_number
     ) REFERENCES phone_numbers (organization_id, id, number),
-    CONSTRAINT contact_number_is_dialable CHECK (
-        contact_number ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7})$'
+    -- E.164, a short code, or an alphanumeric sender ID.
+    CONSTRAINT contact_number_is_well_formed CHECK (
+        contact_number
+        ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7}|[A-Za-z][0-9A-Za-z _.&-]{0,9}[0-9A-Za-z_.&-])$'
     ),
     CONSTRAINT summary_is_whole CHECK (
         (message_count = 0)

@@ -280,7 +280,9 @@ NUMBERS = [
     None,
     15551234567,
     "",
-    "nobody",
+    "x",
+    "a longer name",
+    "Bank ",
     "15551234567",
     "+05551234567",
     "+1234567890123456",
@@ -428,8 +430,28 @@ def test_a_body_is_kept_to_the_letter(alice, body):
     assert messages(alice)[0]["body"] == body
 
 
+@pytest.mark.parametrize("name", ["DHL", "My Bank", "B&B-1_2.3", "x" * 11, "Q2", "a-", "STOP"])
+def test_a_sender_id_is_a_number_at_either_end(alice, name):
+    own_id = alice.new_number(name)
+    contacts = post(alice, **{"from": name}).json["data"]
+    assert contacts["from_number"] == name
+    sent = post(alice, direction="outbound", **{"from": name}, to=contact(2)).json["data"]
+    assert (sent["from_number"], sent["phone_number_id"]) == (name, str(own_id))
+    (row,) = alice.conversations(contact_number=name)
+    assert row["contact_number"] == name
+    (row,) = alice.conversations(phone_number_id=own_id)
+    assert row["phone_number"] == name
+
+
+def test_sender_ids_are_told_apart_by_upper_and_lower_case(alice):
+    for name in ("DHL", "dhl"):
+        post(alice, **{"from": name})
+    assert [row["contact_number"] for row in alice.conversations(contact_number="dhl")] == ["dhl"]
+    assert len(alice.conversations()) == 2
+
+
 def test_every_complaint_is_told_at_once(alice):
-    response = post(alice, direction="up", to="nobody", body="", segment_count="1", colour="red")
+    response = post(alice, direction="up", to="x", body="", segment_count="1", colour="red")
     assert_error(
         response,
         422,

@@ -43,8 +43,9 @@ REFUSED = {
     "contact_number": (
         ("", "+", "+1", "+0155512345", "+1234567890123456", "++15551234567", "tel:+15551234567"),
         ("+1 555 123 4567", "+1-555-123-4567", "+1555123456x", "+15551234567\n", "+15551234567 "),
-        ("15551234567", "123456789", "12", "012", "ACME", "whatsapp:+15551234567", "  123"),
+        ("15551234567", "123456789", "12", "012", "A", "whatsapp:+15551234567", "  123"),
         (" +15551234567", "+" + ARABIC_INDIC_TEN * 4, ARABIC_INDIC_TEN * 2),
+        ("A" * 12, " DHL", "DHL ", "1DHL", "D", "My\tBank", "Caf\u00e9", "_DHL", "DHL/2", "DHL\0"),
     ),
     "since": (
         ("", "now", "infinity", "1777377601", "2026-04-28", "2026-04-28T12:00:01"),
@@ -137,7 +138,10 @@ def test_phone_number_id_takes_any_case(alice):
         assert len(alice.conversations(phone_number_id=spelling)) == 1
 
 
-@pytest.mark.parametrize("number", ["+12", "+123456789012345", "123", "12345678"])
+@pytest.mark.parametrize(
+    "number",
+    ["+12", "+123456789012345", "123", "12345678", "DHL", "My Bank", "B&B-1_2.3", "A" * 11],
+)
 def test_contact_number_takes_e164_and_short_codes(alice, number):
     alice.receive(number, AT)
     alice.receive(contact(1), AT)

@@ -1,9 +1,20 @@
 """What the service says of itself: log lines, Server-Timing, metrics."""
 
 import http.client
+import io
 import json
+import logging
+import os
 import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
+import pytest
+from flask import Response
+
+from conversations.api import request_log
+from conversations.api.context import current_context
+from conversations.inbox import api_keys
 from tests.conftest import DATABASE_URL, contact
 from tests.servers import running_service
 
@@ -13,7 +24,7 @@ def test_a_request_is_one_log_line_with_its_cost(alice, log_lines):
     alice.get("/v1/conversations")
     response = alice.get("/v1/conversations")
     _, line = log_lines()
-    fields = dict(pair.split("=", 1) for pair in line.split())
+    fields = fields_of(line)
     assert fields["request_id"] == response.headers["X-Request-Id"]
     assert fields["organization"] == str(alice.id)
     assert fields["key"] == alice.key[:12]
@@ -38,11 +49,86 @@ def test_server_timing_tells_the_database_share(alice):
     assert 0 < float(database) <= float(total)
 
 
-def test_log_format_json_writes_the_same_fields_as_json():
-    with running_service(DATABASE_URL, LOG_FORMAT="json", WEB_CONCURRENCY=1) as service:
-        service.request("GET", "/v1/conversations")
-        lines = [json.loads(li) for li in service.log().splitlines() if li.startswith("{")]
-    assert [(li["route"], li["status"]) for li in lines[-1:]] == [("/v1/conversations", 401)]
+def fields_of(line: str) -> dict[str, str]:
+    """What a line of logfmt says; a quoted value is a JSON text."""
+    pairs = re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ "]+)(?: |$)', line)
+    assert " ".join(f"{name}={value}" for name, value in pairs) == line
+    return {name: json.loads(value) if value[0] == '"' else value for name, value in pairs}
+
+
+@pytest.mark.parametrize(
+    ("log_format", "parse"), [("logfmt", fields_of), ("json", json.loads)], ids=["logfmt", "json"]
+)
+def test_every_line_of_the_service_and_its_libraries_has_one_format(log_format, parse):
+    nowhere = "postgresql://127.0.0.1:1/nowhere"
+    with running_service(nowhere, LOG_FORMAT=log_format, WEB_CONCURRENCY=1) as service:
+        service.request("GET", "/v1/conversations", api_keys.new_key())
+        assert service.stop() == 0
+        lines = [parse(line) for line in service.log().splitlines()]
+    for line in lines:
+        assert list(line)[:3] == ["timestamp", "level", "event"]
+        assert datetime.fromisoformat(line["timestamp"]).tzinfo is UTC
+        assert line["level"] in ("info", "warning")
+    assert {line.get("logger") for line in lines} == {"gunicorn.error", None}
+    (request,) = (line for line in lines if line.get("route") == "/v1/conversations")
+    assert str(request["status"]) == "503"
+    (why,) = (line for line in lines if line["event"] == "unavailable")
+    assert why["request_id"] == request["request_id"]
+
+
+def test_a_method_that_nobody_knows_is_not_logged(client, log_lines):
+    client.open("/livez", method="AM_LIVE_15551234567")
+    assert fields_of(log_lines()[-1])["method"] == "-"
+
+
+def test_the_reasons_of_a_request_stand_in_its_line(app, log_lines):
+    with app.test_request_context("/livez"):
+        context = current_context()
+        assert "reason" not in fields_of(logged(app, log_lines))
+        context.reasons += ["an MMS without media", "text cut to 10,000 characters"]
+        line = fields_of(logged(app, log_lines))
+    assert line["reason"] == "an MMS without media; text cut to 10,000 characters"
+
+
+def logged(app, log_lines) -> str:
+    """The line that the current request leaves."""
+    app.process_response(Response())
+    return log_lines()[-1]
+
+
+def test_control_characters_and_quotes_cannot_forge_a_line(log_lines):
+    value = 'a"b\\c\r\nlevel=info\x1b[2Jé\x9b'
+    request_log.log.warning("unavailable", error=value)
+    (line,) = log_lines()
+    assert line.isprintable()
+    assert fields_of(line)["error"] == value
+
+
+@pytest.fixture
+def library_lines() -> Iterator[Callable[[], list[str]]]:
+    """What libraries log during the test, in the format of the service."""
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(request_log.formatter("logfmt"))
+    logging.getLogger().addHandler(handler)
+    yield lambda: stream.getvalue().splitlines()
+    logging.getLogger().removeHandler(handler)
+
+
+def test_a_library_that_warns_is_named(client, library_lines):
+    logging.getLogger("psycopg.pool").warning("error connecting in %r", "pool-1")
+    logging.getLogger("psycopg.pool").info("adding new connection to the pool")
+    (line,) = map(fields_of, library_lines())
+    assert (line["level"], line["logger"]) == ("warning", "psycopg.pool")
+    assert line["event"] == "error connecting in 'pool-1'"
+
+
+def test_a_line_that_cannot_be_written_fails_no_request(client, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    monkeypatch.setattr(request_log, "STANDARD_OUTPUT", writer)
+    assert client.get("/livez").status_code == 200
+    os.close(writer)
 
 
 def test_metrics_add_up_over_several_workers_and_name_no_method_that_is_made_up():

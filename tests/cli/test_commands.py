@@ -117,6 +117,11 @@ def test_two_organizations_may_give_a_number_the_same_id(alice, bob):
         assert only_line(created) == str(id)
 
 
+def test_a_sender_id_may_be_a_number_of_yours(alice):
+    id = only_line(flask("create-phone-number", alice.id, "My Bank"))
+    assert str(alice.new_number("My Bank")) == id
+
+
 @pytest.mark.parametrize("number", ["5551112222x", "+0155", "12", "123456789", "+1 555", "+١٢٣"])
 def test_a_number_that_cannot_be_dialled_is_wrong_usage(alice, number):
     assert "must be E.164" in flask("create-phone-number", alice.id, number, ends_with=2).stderr

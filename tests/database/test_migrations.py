@@ -9,6 +9,7 @@ import pytest
 
 from conversations.database import migrations
 from conversations.database.connection import connect
+from schemas.fields import PHONE_NUMBER
 from tests.command_line import ROOT, flask_process
 from tests.conftest import DATABASE_URL, SERVER_URL, new_database
 from tests.servers import free_port, running_service
@@ -174,3 +175,9 @@ def test_a_worker_checks_the_schema_that_it_could_not_see_at_the_start(database)
 
 def test_migrations_are_numbered_in_the_order_in_which_they_apply():
     assert [name.split("_")[0] for name in NAMES] == [f"{n:04}" for n in range(1, len(NAMES) + 1)]
+
+
+def test_the_tables_take_the_numbers_that_the_fields_take():
+    rule = f"'^({PHONE_NUMBER.pattern})$'"
+    for name in ("0003_create_phone_numbers", "0004_create_conversations"):
+        assert rule in (migrations.FOLDER / f"{name}.sql").read_text()

@@ -289,8 +289,13 @@ def test_a_short_code_is_a_contact(alice, take):
     assert len(messages(alice, "54321")) == 1
 
 
+def test_a_sender_id_is_a_contact(alice, take):
+    assert take(resource(alice, **{"from": "My Bank"})).stdout == tally(imported=1)
+    assert len(messages(alice, "My Bank")) == 1
+
+
 def test_a_sender_that_has_no_number_is_refused(alice, take):
-    senders = ["Brightside", "whatsapp:+15554443333", "12", "123456789", "555x", "", "+1 555"]
+    senders = ["B", "whatsapp:+15554443333", "12", "123456789", "555x", "", "+1 555"]
     rows = variants(alice, "from", senders)
     assert_all_refused(take(*rows, ends_with=1), take, 7, "from must be E.164")
 

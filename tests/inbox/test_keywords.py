@@ -1,3 +1,5 @@
+import sys
+import unicodedata
 import uuid
 
 import pytest
@@ -6,7 +8,8 @@ from conversations.inbox import keywords, retention
 from conversations.inbox.messages import Outcome, record_messages
 from tests.conftest import contact
 
-OPT_OUT = ["STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE", "OPTOUT"]
+OPT_OUT = ["STOP", "STOPALL", "STOP ALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE"]
+OPT_OUT += ["OPTOUT", "OPT OUT", "ARRET", "ARRÊT"]
 OPT_IN = ["START", "UNSTOP"]
 AT = "2026-04-28T12:00:01Z"
 
@@ -56,7 +59,9 @@ def test_these_are_all_the_words():
     assert set(OPT_IN) == keywords.OPT_IN_KEYWORDS
 
 
-@pytest.mark.parametrize("word", ["stop", "Stop", "sToP", "start", "Unstop", "optOut"])
+@pytest.mark.parametrize(
+    "word", ["stop", "Stop", "sToP", "start", "Unstop", "optOut", "arrêt", "Arret"]
+)
 def test_case_does_not_matter(alice, word):
     text(alice, word)
     assert consent(alice) is not None
@@ -71,20 +76,58 @@ def test_white_space_around_the_word_does_not_matter(alice, space):
 @pytest.mark.parametrize(
     "body",
     [
+        *("STOP.", "Stop!", "¿Stop?", "'STOP'", '"STOP"', "«Arrêt»", "(stop)", "- stop -"),
+        *("STOP 🛑", "🛑🏽stop", "Stop ❤️", "stop\ufe0f", "\U000e0100stop", "stop €", "~stop~"),
+        # Characters that nobody sees.
+        *("STOP\u200b", "\ufeffSTOP", "\u200eSTOP\u200f", "\x00STOP", "STOP\x1f", "STOP\ue000"),
+    ],
+)
+def test_punctuation_and_symbols_around_the_word_do_not_matter(body):
+    assert keywords.opted_in_by(body) is False
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("opt-out", "Opt - Out", "OPT\n OUT", "opt\u2010out", "opt--out", "stop-all"),
+        *("stop   all", "STOP\u00a0ALL", "Opt-Out."),
+    ],
+)
+def test_white_space_and_hyphens_inside_are_one_space(body):
+    assert keywords.opted_in_by(body) is False
+
+
+def test_every_hyphen_that_unicode_has_counts():
+    hyphens = [chr(n) for n in range(sys.maxunicode) if unicodedata.category(chr(n)) == "Pd"]
+    assert [each for each in hyphens if keywords.opted_in_by(f"opt{each}out") is not False] == []
+
+
+def test_a_letter_and_its_accent_may_be_two_characters(alice):
+    text(alice, "ARRE\u0302T")
+    assert consent(alice) == {"opted_in": False, "opted_in_at": None}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         "Cancel my appointment please",
-        "STOP.",
-        "STOP!",
-        "'STOP'",
         "STOP STOP",
-        "STOP ALL",
+        "stop it",
+        "STOP\n\nSent from my phone",
+        "STOP: ALL",
+        "OPT_OUT",
+        "OPT.OUT",
+        "UN-STOP",
+        "ARRÈT",
+        "STOP 1",
         "S TOP",
         "STO\nP",
         "DON'T STOP",
         "STOPP",
         "NONSTOP",
         "RESTART",
-        "OPT-OUT",
         "OPTIN",
+        "OPT IN",
         "YES",
         "HELP",
         " ",
@@ -94,9 +137,9 @@ def test_white_space_around_the_word_does_not_matter(alice, space):
         "QU\u0131T",
         "\uff33\uff34\uff2f\uff30",
         "\u0405\u0422\u041e\u0420",
-        "STOP\u200b",
-        "\ufeffSTOP",
+        "ST\u200bOP",
         "S\u0301TOP",
+        "STOP\u0301",
     ],
 )
 def test_other_texts_are_neither(alice, body):

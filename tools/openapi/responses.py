@@ -61,7 +61,7 @@ class ConversationSchema(AnswerSchema):
     )
     phone_number = PhoneNumber(description="Your number.", example="+15551112222")
     contact_number = PhoneNumber(
-        description="The other end, an E.164 number or a short code.", example="+15554443333"
+        description="The other end: E.164, a short code or a sender ID.", example="+15554443333"
     )
     last_message_at = Instant(
         description="When the newest message was exchanged.", example="2026-04-28T12:00:01Z"

@@ -1,0 +1,84 @@
+"""Settings: what each variable takes, and the one line that says what is wrong."""
+
+import dataclasses
+
+import pytest
+
+from conversations import settings
+
+SECRET = "postgresql://svc:geheim@[db/inbox"
+
+
+def complaint(**environ: str) -> str:
+    with pytest.raises(SystemExit) as ended:
+        settings.load(environ)
+    return ended.value.code
+
+
+def test_every_setting_has_a_variable_and_a_default():
+    fields = {field.name.upper() for field in dataclasses.fields(settings.Settings)}
+    assert fields == set(settings.VARIABLES)
+    assert settings.load({}).host == ("0.0.0.0",)  # noqa: S104
+
+
+def test_an_empty_variable_is_unset():
+    assert settings.load(dict.fromkeys(settings.VARIABLES, "")) == settings.load({})
+
+
+@pytest.mark.parametrize(
+    ("value", "hosts"),
+    [
+        ("127.0.0.1", ("127.0.0.1",)),
+        ("0.0.0.0, [::]", ("0.0.0.0", "::")),  # noqa: S104
+        ("::1,[::1],0:0::1", ("::1",)),
+        ("fe80::1%eth0", ("fe80::1%eth0",)),
+        ("localhost,db-1.example.com", ("localhost", "db-1.example.com")),
+    ],
+)
+def test_host_takes_addresses_and_names(value, hosts):
+    assert settings.load({"HOST": value}).host == hosts
+
+
+@pytest.mark.parametrize(
+    "value", [",", "127.0.0.1,", "127.0.0.1:80", "[::1]:80", "[127.0.0.1]", "1.2.3", "a b", "é"]
+)
+def test_host_refuses_the_rest(value):
+    sentence = "HOST must be addresses or host names, separated by commas, without a port"
+    assert complaint(HOST=value) == sentence
+
+
+@pytest.mark.parametrize("value", ["8_0", "+80", " 80", "80.0", "0x50", "٨٠", "1e3", "-1"])
+def test_a_count_is_a_whole_number_in_ascii_digits(value):
+    assert complaint(PORT=value) == "PORT must be a whole number"
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("PORT", 1, 65535),
+        ("WEB_CONCURRENCY", 1, 64),
+        ("WEB_THREADS", 1, 256),
+        ("DATABASE_POOL_SIZE", 1, 64),
+    ],
+)
+def test_a_count_has_bounds(name, low, high):
+    for number in (low, high):
+        assert getattr(settings.load({name: str(number)}), name.lower()) == number
+    for number in (low - 1, high + 1, 10**30):
+        assert complaint(**{name: str(number)}) == f"{name} must be {low}..{high}"
+
+
+@pytest.mark.parametrize("name", ["METRICS", "DATABASE_PREPARED_STATEMENTS"])
+def test_a_switch_is_true_or_false(name):
+    for text, value in (("true", True), ("false", False)):
+        assert getattr(settings.load({name: text}), name.lower()) is value
+    for text in ("True", "1", "yes", "on", "false "):
+        assert complaint(**{name: text}) == f"{name} must be true or false"
+
+
+def test_one_line_names_every_bad_variable_and_shows_no_url():
+    line = complaint(LOG_FORMAT="xml", PORT="http", DATABASE_URL=SECRET)
+    names = [sentence.split()[0] for sentence in line.split("; ")]
+    assert names == ["DATABASE_URL", "PORT", "LOG_FORMAT"]
+    assert "geheim" not in line
+    assert "\n" not in line
