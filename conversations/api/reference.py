@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import gzip
 import hashlib
 import re
 from importlib.resources import files
@@ -9,6 +10,8 @@ from pathlib import Path
 
 from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
+
+from conversations.api.headers import COMPRESS_FROM_BYTES
 
 HERE = Path(__file__).parent
 DIST = files("flask_swagger_ui") / "dist"
@@ -77,9 +80,19 @@ def _dist_file(name: str) -> bytes:
 
 def _file_response(content: bytes, mimetype: str) -> Response:
     """Return a file that a browser keeps and asks about again."""
+    tag, compressed = _prepare(content)
     response = Response(content, mimetype=mimetype)
-    response.set_etag(hashlib.sha256(content).hexdigest()[:32], weak=True)
+    if len(content) > COMPRESS_FROM_BYTES and request.accept_encodings["gzip"]:
+        response.set_data(compressed)
+        response.headers["Content-Encoding"] = "gzip"
+    response.set_etag(tag, weak=True)
     response.headers["Cache-Control"] = "no-cache"
     response.vary.add("Accept-Encoding")
     response.make_conditional(request)
     return response
+
+
+@functools.cache
+def _prepare(content: bytes) -> tuple[str, bytes]:
+    """Return a file's ETag and its compressed bytes, made once: compressing takes 20 ms."""
+    return hashlib.sha256(content).hexdigest()[:32], gzip.compress(content, mtime=0)

@@ -45,10 +45,17 @@ def erase_contact(organization_id: UUID, number: str) -> None:
 @click.option("--repair", is_flag=True, help="Repair what differs.")
 def check_conversations(repair: bool) -> None:
     """Compare every summary and count with the messages; exit 1 if a difference is left."""
-    left = 0
+    is_left = False
     for organization in organizations.list_organizations():
-        for difference in checks.check(organization["organization_id"], repair):
+        id = organization["organization_id"]
+        left = []
+        for difference in checks.check(id, repair):
             click.echo(difference)
-            left += not repair
-    if left:
+            left.append(difference)
+        if repair and left:
+            left = list(checks.check(id, repair=False))
+            for difference in left:
+                click.echo(f"not repaired: {difference}", err=True)
+        is_left = is_left or left != []
+    if is_left:
         sys.exit(1)

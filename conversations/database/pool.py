@@ -28,6 +28,7 @@ RECONNECT_TIMEOUT_SECONDS = 0.1
 
 # What a command reports in one sentence.
 DatabaseError = psycopg.Error
+IntegrityError = psycopg.IntegrityError
 # What a session raises that another one may not: it leads to a primary that was demoted, or
 # remembers statements and types from before the schema changed.
 STALE_SESSION = (

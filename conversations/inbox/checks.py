@@ -1,7 +1,7 @@
 """The comparison behind check-conversations: every summary and count against the messages."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from uuid import UUID
 
 from conversations.database import pool, queries
@@ -86,15 +86,17 @@ def repair_counts(organization_id: UUID) -> None:
         # Every writer counts last: one that waits for this lock has committed nothing yet.
         connection.execute("LOCK TABLE conversation_counts IN EXCLUSIVE MODE")
         for row in differing_counts(organization_id, connection):
-            queries.execute(
-                "repair_counts",
-                connection,
-                organization_id=organization_id,
-                phone_number_id=row["phone_number_id"],
-                opted_in_count=row["opted_in_count"] - row["stored_opted_in_count"],
-                other_count=row["other_count"] - row["stored_other_count"],
-                **queries.count_params(connection),
-            )
+            # Counts of a phone number that is gone cannot be repaired, and must not stop the rest.
+            with suppress(pool.IntegrityError), connection.transaction():
+                queries.execute(
+                    "repair_counts",
+                    connection,
+                    organization_id=organization_id,
+                    phone_number_id=row["phone_number_id"],
+                    opted_in_count=row["opted_in_count"] - row["stored_opted_in_count"],
+                    other_count=row["other_count"] - row["stored_other_count"],
+                    **queries.count_params(connection),
+                )
 
 
 def check(organization_id: UUID, repair: bool) -> Iterator[str]:
@@ -103,10 +105,11 @@ def check(organization_id: UUID, repair: bool) -> Iterator[str]:
         yield f"{organization_id}: conversation {encode_base64url(id.bytes)}: {', '.join(columns)}"
         if repair:
             repair_summary(organization_id, id)
-    for row in differing_counts(organization_id):
+    wrong_counts = differing_counts(organization_id)
+    for row in wrong_counts:
         stored = row["stored_opted_in_count"], row["stored_other_count"]
         computed = row["opted_in_count"], row["other_count"]
         number = f"phone number {row['phone_number_id']}"
         yield f"{organization_id}: {number}: counts {stored}, not {computed}"
-    if repair:
+    if repair and wrong_counts:
         repair_counts(organization_id)

@@ -128,3 +128,15 @@ def test_link_leads_through_all_pages_and_ends(alice):
         assert (link is None) == (response.json["meta"]["next_cursor"] is None)
         reference = link and link.removeprefix("<").removesuffix('>; rel="next"')
     assert sorted(seen) == [contact(number) for number in range(5)]
+
+
+@pytest.mark.parametrize("path", ["/docs/swagger-ui-bundle.js", "/docs", "/openapi.json"])
+def test_a_file_is_compressed_once(client, monkeypatch, path):
+    first = client.get(path, headers={"Accept-Encoding": "gzip"})
+    with monkeypatch.context() as patch:
+        patch.delattr(gzip, "compress")
+        again = client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert again.headers["Content-Encoding"] == "gzip"
+    assert again.data == first.data
+    assert gzip.decompress(again.data) == client.get(path).data
+    assert again.headers["ETag"] == client.get(path).headers["ETag"]

@@ -1,7 +1,9 @@
 import threading
+import uuid
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 import app as service
@@ -132,6 +134,65 @@ def test_every_difference_of_every_organization_is_found(inbox_of_two, client):
     lines = flask("check-conversations", "--repair").stdout.splitlines()
     assert len(lines) == 3
     assert len([line for line in lines if line.startswith(str(other.id))]) == 1
+
+
+def test_counts_of_a_number_that_is_gone_do_not_stop_the_rest(inbox_of_two, client):
+    other = new_organization(client)
+    other.receive(contact(1), NOON)
+    for organization in (inbox_of_two, other):
+        damage(organization, "message_count = message_count + 1")
+    with pool.transaction() as conn:
+        # As a restore without its constraints would: shards that no writer of this process uses.
+        conn.execute("SET LOCAL session_replication_role = replica")
+        conn.execute(
+            "INSERT INTO conversation_counts"
+            " SELECT organization_id, gen_random_uuid(), 100, 1, 1, 1"
+            " FROM conversation_counts WHERE organization_id = %s LIMIT 1",
+            [inbox_of_two.id],
+        )
+        conn.execute(
+            "UPDATE conversation_counts SET other_count = 7 WHERE organization_id = ANY(%s)",
+            [[inbox_of_two.id, other.id]],
+        )
+    repaired = flask("check-conversations", "--repair", ends_with=1)
+    assert len(repaired.stdout.splitlines()) == 5
+    (left,) = repaired.stderr.splitlines()
+    assert left.startswith(f"not repaired: {inbox_of_two.id}: phone number ")
+    assert flask("check-conversations", ends_with=1).stdout == left.partition(": ")[2] + "\n"
+    with pool.connection() as conn:
+        conn.execute("DELETE FROM conversation_counts WHERE shard = 100")
+
+
+def test_a_summary_that_cannot_be_repaired_is_left_and_named(inbox_of_two):
+    with pool.transaction() as conn:
+        conn.execute("SET LOCAL session_replication_role = replica")
+        conn.execute(
+            "UPDATE messages SET conversation_id = %s WHERE organization_id = %s",
+            [uuid.UUID(int=1), inbox_of_two.id],
+        )
+    repaired = flask("check-conversations", "--repair", ends_with=1)
+    assert f"conversation {encode_base64url(bytes(15) + bytes([1]))}" in repaired.stderr
+    with pool.connection() as conn:
+        conn.execute("DELETE FROM messages WHERE organization_id = %s", [inbox_of_two.id])
+    assert flask("check-conversations").stdout == ""
+
+
+@pytest.mark.parametrize("is_wrong", [False, True])
+def test_no_lock_is_taken_where_nothing_is_wrong(inbox_of_two, is_wrong):
+    """While a writer is in the middle of its transaction, a check must not wait for it."""
+    if is_wrong:
+        damage(inbox_of_two, "message_count = message_count + 1")
+    url = service.app.config["SETTINGS"].database_url
+    with psycopg.connect(url) as writer:
+        writer.execute("LOCK TABLE conversation_counts IN ROW EXCLUSIVE MODE")
+        with pool.connection() as conn:
+            conn.execute("SET lock_timeout = '50ms'")
+        try:
+            differences = list(checks.check(inbox_of_two.id, repair=True))
+        finally:
+            with pool.connection() as conn:
+                conn.execute("SET lock_timeout = 0")
+    assert len(differences) == is_wrong
 
 
 def test_writers_at_work_are_no_difference_and_outlive_a_repair(inbox_of_two):
