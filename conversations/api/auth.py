@@ -1,6 +1,6 @@
 """Authentication: every request of the blueprint needs a live key with the scope of its view."""
 
-import contextlib
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,6 +12,11 @@ from conversations.database.pool import DatabaseError, Unavailable
 from conversations.inbox import api_keys
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+# On a database that takes no writes, noting the use of a key fails for each request.
+TOUCH_AGAIN_SECONDS = 60.0
+
+_touch_from = 0.0
 
 # The scope of each view, by the name of its function.
 SCOPES: dict[str, str] = {}
@@ -57,10 +62,17 @@ def bearer_token() -> str:
 
 
 def note_use(response: Response) -> Response:
-    """Note that the key was used, once the response is known: a refused request costs no write."""
+    """Note that the key was used, once the response is known: a refused request costs no write.
+
+    A page that was read is answered, also if this cannot be noted.
+    """
+    global _touch_from
     api_key = current_context().api_key
-    if api_key and api_key.is_stale and response.status_code < 400:
-        # The request is done by now, so it must not fail any more.
-        with contextlib.suppress(Unavailable, DatabaseError):
+    if not api_key or not api_key.is_stale or response.status_code >= 400:
+        return response
+    if time.monotonic() >= _touch_from:
+        try:
             api_keys.touch(api_key)
+        except (Unavailable, DatabaseError):
+            _touch_from = time.monotonic() + TOUCH_AGAIN_SECONDS
     return response
