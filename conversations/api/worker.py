@@ -2,9 +2,13 @@
 
 import contextlib
 import os
+import selectors
 import signal
 import socket
 import time
+from collections import deque
+from concurrent.futures import Future
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -22,6 +26,11 @@ from conversations.api.headers import HEADERS
 # About what it takes another worker to wake. The most is less than what a request takes.
 ACCEPT_DELAY_SECONDS = 50e-6
 MAX_ACCEPT_DELAY_SECONDS = 400e-6
+# A client that takes no byte of a response for so long loses its connection, which frees a thread.
+UNREAD_RESPONSE_TIMEOUT_MS = 10_000
+# RFC 9112 section 9.6: closing at once could destroy the end of a response on its way.
+LINGER_SECONDS = 2.0
+MAX_LINGERING_BYTES = 65_536
 REASONS = {400: "Bad Request", 500: "Internal Server Error"}
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
@@ -39,7 +48,21 @@ class Logger(GunicornLogger):
 
 
 class Worker(ThreadWorker):
-    """A worker that leaves connections to idle workers, and refuses bad HTTP in the envelope."""
+    """A worker that leaves connections to idle workers, and refuses bad HTTP in the envelope.
+
+    No client holds it up: neither one that does not read its response, nor one that does not close.
+    """
+
+    poller: Any
+
+    def init_process(self) -> None:
+        """Set up the worker. Its connections inherit their options from the listeners."""
+        self._lingering: deque[Any] = deque()
+        for listener in self.sockets:
+            if listener.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
+                option = socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_TIMEOUT_MS
+                listener.setsockopt(socket.IPPROTO_TCP, *option)
+        super().init_process()
 
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection, after a delay that grows with the requests in progress.
@@ -51,6 +74,45 @@ class Worker(ThreadWorker):
             busy = self.nr_conns - len(self.keepalived_conns)
             time.sleep(min(busy * ACCEPT_DELAY_SECONDS, MAX_ACCEPT_DELAY_SECONDS))
         super().accept(listener)
+
+    def finish_request(self, conn: Any, fs: Future[Any]) -> None:
+        """Keep a connection, or end it and wait in the poller for the client to close it too.
+
+        gunicorn itself would wait right here, for up to 2 s, and serve nobody meanwhile.
+        """
+        if not fs.cancelled() and fs.exception() is None and fs.result():
+            super().finish_request(conn, fs)
+            return
+        conn.timeout, conn.lingering_bytes = time.monotonic() + LINGER_SECONDS, 0
+        self._lingering.append(conn)
+        try:
+            conn.sock.shutdown(socket.SHUT_WR)
+            conn.sock.setblocking(False)
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
+        except (OSError, KeyError, ValueError):
+            self._end(conn)
+
+    def _drain(self, conn: Any, client: socket.socket) -> None:
+        """Read what a client still sends, and end the connection when it closes or sends a lot."""
+        size = 0
+        with contextlib.suppress(OSError):
+            size = len(client.recv(MAX_LINGERING_BYTES))
+        conn.lingering_bytes += size
+        if size == 0 or conn.lingering_bytes > MAX_LINGERING_BYTES:
+            self._end(conn)
+
+    def murder_pending(self) -> None:
+        """Close the connections whose time has passed."""
+        super().murder_pending()
+        while self._lingering and self._lingering[0].timeout <= time.monotonic():
+            self._end(self._lingering[0])
+
+    def _end(self, conn: Any) -> None:
+        self._lingering.remove(conn)
+        with contextlib.suppress(OSError, KeyError, ValueError):
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer in the envelope and end the connection, without a word of what was sent.
