@@ -207,6 +207,7 @@ def assert_nothing_is_read_or_sorted_whole(plan: list[dict]) -> None:
 
 EVENT = {
     "phone_number_id": uuid.UUID(int=2),
+    "phone_number": "+15551110002",
     "contact_number": contact(772),
     "opted_in": True,
     "captured_at": NEWEST,
@@ -413,6 +414,38 @@ def test_single_rows_are_found_by_their_key(conn, name, table, index):
     plan = run(conn, name, **values_of(name))
     assert_nothing_is_read_or_sorted_whole(plan)
     assert indexes_of(plan, table) == {index}
+
+
+# What the routes and the commands run to record a message, a repeated one, a keyword, a consent
+# event, and to redact and erase. hashed(n) is the id of a message that is there.
+def hashed(number: int) -> uuid.UUID:
+    return uuid.UUID(bytes=hashlib.md5(str(number).encode(), usedforsecurity=False).digest())
+
+
+KNOWN = {"ids": [hashed(7)], "messages": orjson.dumps([MESSAGE | {"id": hashed(7)}]).decode()}
+WRITES = [
+    ("touch_api_key", {}),
+    ("find_phone_numbers", {"numbers": ["+15551110002"], "ids": []}),
+    ("find_phone_numbers", {"numbers": [], "ids": [uuid.UUID(int=2)]}),
+    ("record_messages", {}),
+    ("record_messages", KNOWN),
+    ("get_messages", KNOWN),
+    ("upsert_conversations", {}),
+    ("record_consent", {}),
+    ("lock_contact_messages", {"limit": 1000}),
+    ("lock_expired_messages", {"limit": 5, "readable_from": NEWEST}),
+    ("lock_conversations", KNOWN),
+    ("redact_messages", KNOWN),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), WRITES)
+def test_a_write_reads_a_handful_of_rows_whatever_the_inbox_holds(conn, name, given):
+    plan = run(conn, name, explain_planned_once, **values_of(name) | given)
+    for table in TENANT_TABLES:
+        for scan in scans(plan, table):
+            removed = sum(count for key, count in scan.items() if key.startswith("Rows Removed"))
+            assert (scan["Actual Rows"] + removed) * scan["Actual Loops"] <= 10, scan
 
 
 @pytest.mark.parametrize("name", sorted(queries.QUERIES))
