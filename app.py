@@ -4,7 +4,7 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, request
-from werkzeug.routing import Rule
+from werkzeug.routing import MapAdapter
 
 from conversations import cli, settings
 from conversations.api import errors, headers, health, reference, request_log
@@ -34,7 +34,8 @@ class Service(Flask):
 
     def make_default_options_response(self) -> Response:
         """Return the methods of the route, in Allow and as data."""
-        methods = sorted(cast(Rule, request.url_rule).methods or ())
+        # Of all views of the path: request.url_rule is only one of them.
+        methods = sorted(cast(MapAdapter, self.create_url_adapter(request)).allowed_methods())
         return success({"methods": methods}, headers={"Allow": ", ".join(methods)})
 
     def handle_exception(self, e: Exception) -> Response:

@@ -13,21 +13,28 @@ from conversations.api.context import current_key
 from conversations.api.envelope import ApiError, success
 from conversations.api.pages import not_modified_response, page_response
 from conversations.database import queries
-from conversations.inbox import consent, messages, organizations
+from conversations.inbox import consent, messages, organizations, retention
 from schemas import (
     CreateMessageSchema,
+    EraseContactSchema,
+    ListConsentSchema,
     ListConversationsSchema,
     ListMessagesSchema,
+    ListPhoneNumbersSchema,
     RecordConsentSchema,
 )
-from schemas.fields import decode_base64url
+from schemas.fields import PhoneNumber, decode_base64url
 
 CREATE_MESSAGE = CreateMessageSchema()
+ERASE_CONTACT = EraseContactSchema()
+LIST_CONSENT = ListConsentSchema()
 LIST_CONVERSATIONS = ListConversationsSchema()
 LIST_MESSAGES = ListMessagesSchema()
+LIST_PHONE_NUMBERS = ListPhoneNumbersSchema()
 RECORD_CONSENT = RecordConsentSchema()
 
 queries.require_null_tests("list_conversations", LIST_CONVERSATIONS.filters)
+queries.require_null_tests("list_consent", LIST_CONSENT.filters)
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 v1.before_request(authenticate)
@@ -89,6 +96,48 @@ def record_consent() -> Response:
     (event["phone_number"],) = numbers
     consents, _ = consent.record_consent(organization_id, [cast(consent.ConsentEvent, event)])
     return success(consents[0])
+
+
+@v1.get("/consent")
+@requires_scope("consent:read")
+def list_consent() -> Response:
+    """Return one page of what is on record, most recently updated first."""
+    organization_id = current_key().organization_id
+    args = LIST_CONSENT.check_query(request.args)
+    if not_modified := not_modified_response():
+        return not_modified
+    page = queries.fetch_page("list_consent", organization_id=organization_id, **args)
+    return page_response(page, args["limit"])
+
+
+@v1.get("/phone-numbers")
+@requires_scope("numbers:read")
+def list_phone_numbers() -> Response:
+    """Return one page of the organization's phone numbers, oldest first."""
+    organization_id = current_key().organization_id
+    args = LIST_PHONE_NUMBERS.check_query(request.args)
+    if not_modified := not_modified_response():
+        return not_modified
+    page = queries.fetch_page("list_phone_numbers", organization_id=organization_id, **args)
+    return page_response(page, args["limit"])
+
+
+@v1.post("/contacts/<contact_number>/erase")
+@requires_scope("messages:erase")
+def erase_contact(contact_number: str) -> Response:
+    """Remove all bodies and media exchanged with one contact; again, there is nothing left."""
+    organization_id, contact_number = current_key().organization_id, parse_number(contact_number)
+    ERASE_CONTACT.check_query(request.args)
+    redacted = retention.erase_contact(organization_id, contact_number)
+    return success({"contact_number": contact_number, "messages_redacted": redacted})
+
+
+def parse_number(text: str) -> str:
+    """Return the number that a path names. Raises ApiError 400."""
+    try:
+        return cast(str, PhoneNumber().deserialize(text))
+    except ValidationError:
+        raise ApiError(400) from None
 
 
 def parse_conversation_id(text: str) -> UUID:

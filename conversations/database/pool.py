@@ -28,7 +28,6 @@ RECONNECT_TIMEOUT_SECONDS = 0.1
 
 # What a command reports in one sentence.
 DatabaseError = psycopg.Error
-IntegrityError = psycopg.IntegrityError
 # What a session raises that another one may not: it leads to a primary that was demoted, or
 # remembers statements and types from before the schema changed.
 STALE_SESSION = (
@@ -52,6 +51,8 @@ SCHEMA_LACKS = (
 TEMPORARY = (
     psycopg.OperationalError,
     PoolTimeout,
+    # What a write refers to was deleted since it was looked up; another attempt finds it missing.
+    psycopg.errors.ForeignKeyViolation,
     # A host may take privileges away, for example when a plan's limit is passed.
     psycopg.errors.InsufficientPrivilege,
     *STALE_SESSION,

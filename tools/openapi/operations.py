@@ -6,10 +6,13 @@ from marshmallow import Schema
 
 from schemas import (
     CreateMessageSchema,
+    ListConsentSchema,
     ListConversationsSchema,
     ListMessagesSchema,
+    ListPhoneNumbersSchema,
     RecordConsentSchema,
 )
+from schemas.fields import PhoneNumber
 from tools.openapi import responses
 
 PAGES = """
@@ -30,6 +33,13 @@ CONVERSATION = {
     "required": True,
     "description": "The `id` of a conversation, as it was listed.",
     "schema": responses.CONVERSATION_ID | {"examples": ["JxHXrXXWLcV-S1QSpzzy4Q"]},
+}
+CONTACT = {
+    "in": "path",
+    "name": "contact_number",
+    "required": True,
+    "description": "The number of the contact. A plus sign may be sent as it is or as `%2B`.",
+    "schema": PhoneNumber.json_schema | {"examples": ["+15554443333"]},
 }
 
 
@@ -94,6 +104,40 @@ OPERATIONS = {
         {200: ("What is now on record.", responses.RecordConsentAnswerSchema)},
         errors=(400, 413, 415, 422),
         body=RecordConsentSchema,
+    ),
+    "list_consent": Operation(
+        "Consent",
+        "List consent",
+        "What is on record: a row for each pair of number and contact, with or without messages, "
+        "the one that changed last first. Filters combine with AND." + PAGES,
+        {
+            200: ("A page of consent records.", responses.ListConsentAnswerSchema),
+            304: ("You have this answer already.", None),
+        },
+        errors=(422,),
+        query=ListConsentSchema,
+        headers=("ETag", "Link"),
+    ),
+    "list_phone_numbers": Operation(
+        "Phone numbers",
+        "List your phone numbers",
+        "The numbers of your organization, oldest first." + PAGES,
+        {
+            200: ("A page of phone numbers.", responses.ListPhoneNumbersAnswerSchema),
+            304: ("You have this answer already.", None),
+        },
+        errors=(422,),
+        query=ListPhoneNumbersSchema,
+        headers=("ETag", "Link"),
+    ),
+    "erase_contact": Operation(
+        "Messages",
+        "Erase a contact",
+        "Remove all texts and media that you exchanged with a contact, on any of your numbers. "
+        "Messages keep their instants, and consent stays. There is no way back. Safe to repeat.",
+        {200: ("How many messages were redacted now.", responses.EraseContactAnswerSchema)},
+        errors=(400, 422),
+        parameters=(CONTACT,),
     ),
     "livez": Operation(
         "Service",
