@@ -26,7 +26,7 @@ class RequestSchema(Schema):
     def __init__(self, region: str | None = None):
         """`region` is the country of numbers without a plus sign, where they are accepted."""
         super().__init__()
-        self.region = region
+        self.number_region = region
 
     def check(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of `data` under their Python names; what is absent stays absent.

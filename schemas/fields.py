@@ -147,7 +147,7 @@ class PhoneNumber(Strict):
 
     def read(self, value: str) -> str:
         """Return it unchanged, but as E.164 if the schema has a region and it is national there."""
-        number = to_e164(value, getattr(self.root, "region", None))
+        number = to_e164(value, getattr(self.root, "number_region", None))
         if not PHONE_NUMBER.fullmatch(number):
             raise ValueError
         return number
