@@ -9,6 +9,7 @@ from werkzeug.routing import MapAdapter
 from conversations import cli, settings
 from conversations.api import errors, headers, health, reference, request_log
 from conversations.api.envelope import success
+from conversations.api.hooks.views import hooks
 from conversations.api.views import v1
 from conversations.database import migrations, pool
 
@@ -76,6 +77,7 @@ def create_app() -> Flask:
 
         metrics.init_app(app)
     app.register_blueprint(v1)
+    app.register_blueprint(hooks)
     health.init_app(app)
     errors.init_app(app)
     reference.init_app(app)

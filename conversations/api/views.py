@@ -1,14 +1,14 @@
 """The blueprint `v1`: every request is authenticated, checked, and answered by one query."""
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
-import orjson
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
 from conversations.api.auth import authenticate, note_use, requires_scope
+from conversations.api.content import json_object
 from conversations.api.context import current_key
 from conversations.api.envelope import ApiError, success
 from conversations.api.pages import not_modified_response, page_response
@@ -146,21 +146,3 @@ def parse_conversation_id(text: str) -> UUID:
         return UUID(bytes=decode_base64url(text, 16))
     except ValueError:
         raise ApiError(400) from None
-
-
-def json_object() -> dict[str, Any]:
-    """Return the body of the request. Raises ApiError 415, 413 or 400."""
-    if request.mimetype != "application/json":
-        raise ApiError(415)
-    raw = request.get_data(cache=False)
-    # Werkzeug refuses a length over the limit, but cuts off the rest of a chunked body.
-    is_cut = request.content_length is None and len(raw) == request.max_content_length
-    if is_cut and request.environ["wsgi.input"].read(1):
-        raise ApiError(413)
-    try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        raise ApiError(400) from None
-    if not isinstance(body, dict):
-        raise ApiError(400)
-    return body

@@ -13,6 +13,11 @@ from schemas import (
     RecordConsentSchema,
 )
 from schemas.fields import PhoneNumber
+from schemas.hooks.base import HookQuerySchema
+from schemas.hooks.httpsms import HttpsmsSchema
+from schemas.hooks.smsgate import SmsgateSchema
+from schemas.hooks.telnyx import TelnyxReceivedSchema
+from schemas.hooks.twilio import TwilioSchema
 from tools.openapi import responses
 
 PAGES = """
@@ -55,6 +60,27 @@ class Operation(NamedTuple):
     body: type[Schema] | None = None
     parameters: tuple[dict, ...] = ()
     headers: tuple[str, ...] = ()
+    media_type: str = "application/json"
+    is_hook: bool = False
+
+
+def hook(carrier: str, body: type[Schema], **fields) -> Operation:
+    """Return the operation of a hook."""
+    return Operation(
+        "Hooks",
+        f"Record what {carrier} reports",
+        f"{carrier} calls this itself. What is not recorded, such as a status of delivery, is "
+        "answered with 200 too, and the log says why. The same call again changes nothing. Fields "
+        "that are not described here are ignored."
+        "\n\nThe key may also be the parameter `key`, if `messages:write` is its only scope, or the "
+        "password of Basic.",
+        fields.pop("answers", {200: ("What was done.", responses.HookAnswerSchema)}),
+        errors=(400, 413, 415, 422),
+        query=HookQuerySchema,
+        body=body,
+        is_hook=True,
+        **fields,
+    )
 
 
 OPERATIONS = {
@@ -139,6 +165,15 @@ OPERATIONS = {
         errors=(400, 422),
         parameters=(CONTACT,),
     ),
+    "receive_twilio": hook(
+        "Twilio",
+        TwilioSchema,
+        answers={200: ("An empty TwiML document, recorded or not.", "text/xml")},
+        media_type="application/x-www-form-urlencoded",
+    ),
+    "receive_telnyx": hook("Telnyx", TelnyxReceivedSchema),
+    "receive_smsgate": hook("SMSGate", SmsgateSchema),
+    "receive_httpsms": hook("httpSMS", HttpsmsSchema),
     "livez": Operation(
         "Service",
         "Is the process alive",

@@ -304,6 +304,20 @@ class EraseContactAnswerSchema(Answer):
     data = fields.Nested(ErasureSchema)
 
 
+class HookCountsSchema(AnswerSchema):
+    """What became of the messages of one call."""
+
+    recorded = Value(COUNT, description="Messages that are new.", example=1)
+    already_there = Value(COUNT, description="Messages that were recorded before.", example=0)
+    skipped = Value(COUNT, description="What is not recorded; the log says why.", example=0)
+
+
+class HookAnswerSchema(Answer):
+    """What was done."""
+
+    data = fields.Nested(HookCountsSchema)
+
+
 class LivezAnswerSchema(Answer):
     """The process answers."""
 
