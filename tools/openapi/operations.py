@@ -72,8 +72,8 @@ def hook(carrier: str, body: type[Schema], **fields) -> Operation:
         f"{carrier} calls this itself. What is not recorded, such as a status of delivery, is "
         "answered with 200 too, and the log says why. The same call again changes nothing. Fields "
         "that are not described here are ignored."
-        "\n\nThe key may also be the parameter `key`, if `messages:write` is its only scope, or the "
-        "password of Basic.",
+        "\n\nThe key may also be the parameter `key`, if `messages:write` is its only scope, or "
+        "the password of Basic.",
         fields.pop("answers", {200: ("What was done.", responses.HookAnswerSchema)}),
         errors=(400, 413, 415, 422),
         query=HookQuerySchema,
