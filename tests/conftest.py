@@ -18,11 +18,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conversations.database import migrations, pool, server
+from conversations.database import migrations, pool
 from conversations.database.connection import connect
 from conversations.inbox import api_keys, demo, organizations
 from conversations.inbox.consent import record_consent
 from conversations.inbox.messages import complete_message, record_messages
+from tools.embedded import server
 
 
 def _new_folder() -> Path:

@@ -79,7 +79,7 @@ def prepare_embedded_database() -> str:
 
     The workers find the server in DATABASE_URL.
     """
-    signal.signal(signal.SIGINT, embedded.exit_on_signal)
+    signal.signal(signal.SIGINT, lambda number, _: sys.exit(128 + number))
     url = embedded.acquire()
     try:
         with pool.using(pool.PoolSettings(url)):
