@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
-import orjson
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
@@ -21,6 +20,7 @@ from schemas import (
     RecordConsentSchema,
 )
 from schemas.fields import decode_base64url
+from schemas.strict_json import load_json
 
 CREATE_MESSAGE = CreateMessageSchema()
 LIST_CONVERSATIONS = ListConversationsSchema()
@@ -100,7 +100,7 @@ def parse_conversation_id(text: str) -> UUID:
 
 
 def json_object() -> dict[str, Any]:
-    """Return the body of the request. Raises ApiError 415, 413 or 400."""
+    """Return the body of the request. Raises ApiError 415, 413 or 400, ValidationError."""
     if request.mimetype != "application/json":
         raise ApiError(415)
     raw = request.get_data(cache=False)
@@ -109,8 +109,8 @@ def json_object() -> dict[str, Any]:
     if is_cut and request.environ["wsgi.input"].read(1):
         raise ApiError(413)
     try:
-        body = orjson.loads(raw)
-    except orjson.JSONDecodeError:
+        body = load_json(raw)
+    except ValueError:
         raise ApiError(400) from None
     if not isinstance(body, dict):
         raise ApiError(400)
