@@ -4,11 +4,12 @@ from typing import Any, cast
 from urllib.parse import quote
 
 from flask import Flask, Request, Response, request
-from werkzeug.routing import Rule
+from werkzeug.routing import MapAdapter
 
 from conversations import cli, settings
 from conversations.api import errors, headers, health, reference, request_log
 from conversations.api.envelope import success
+from conversations.api.hooks.views import hooks
 from conversations.api.views import v1
 from conversations.database import migrations, pool
 
@@ -34,7 +35,8 @@ class Service(Flask):
 
     def make_default_options_response(self) -> Response:
         """Return the methods of the route, in Allow and as data."""
-        methods = sorted(cast(Rule, request.url_rule).methods or ())
+        # Of all views of the path: request.url_rule is only one of them.
+        methods = sorted(cast(MapAdapter, self.create_url_adapter(request)).allowed_methods())
         return success({"methods": methods}, headers={"Allow": ", ".join(methods)})
 
     def handle_exception(self, e: Exception) -> Response:
@@ -75,6 +77,7 @@ def create_app() -> Flask:
 
         metrics.init_app(app)
     app.register_blueprint(v1)
+    app.register_blueprint(hooks)
     health.init_app(app)
     errors.init_app(app)
     reference.init_app(app)

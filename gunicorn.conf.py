@@ -46,8 +46,7 @@ def on_starting(server: Arbiter) -> None:
     obey_signals_while_booting()
     startup.listen(server)
     if options.database_url is None:
-        key = startup.prepare_embedded_database()
-        startup.announce(key, options, server.cfg.workers)
+        startup.announce(startup.prepare_embedded_database(), server)
     else:
         startup.check_database(server, options)
 
@@ -66,8 +65,9 @@ def child_exit(server: Arbiter, worker: Worker) -> None:
 
 
 def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """Let a worker that ends come to its end."""
-    ignore_signals()
+    """Let a worker that ends come to its end. The master calls this too, for a lost worker."""
+    if os.getpid() != server.pid:
+        ignore_signals()
 
 
 def on_exit(server: Arbiter) -> None:

@@ -110,7 +110,7 @@ def counting(server_url: str, rounds: int, seconds: int) -> tuple[float, float]:
 
 def _posting_script(counted: bool) -> str:
     """Return what one post asks of PostgreSQL, as a pgbench script."""
-    number = queries.fetch_all("list_phone_numbers", organization_id=ORGANIZATION_ID)[0]
+    number = queries.fetch_all("get_phone_numbers", organization_id=ORGANIZATION_ID)[0]
     values = {
         "organization_id": f"'{ORGANIZATION_ID}'",
         "messages": ":messages",

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from environs import Env, EnvError, EnvValidationError
 
-from conversations.database.connection import check_url
+from conversations.database.url import check_url
 
 # Every variable and what it means. README.md has the same names in its table.
 VARIABLES: dict[str, str] = {
@@ -24,8 +24,7 @@ VARIABLES: dict[str, str] = {
     "WEB_CONCURRENCY": "worker processes",
     "WEB_THREADS": "threads of each worker, well above the pool's size",
     "DATABASE_POOL_SIZE": "database connections of each worker",
-    "DATABASE_PREPARED_STATEMENTS": "`false` behind PgBouncer in transaction mode, "
-    "unless its `max_prepared_statements` is above 0",
+    "DATABASE_PREPARED_STATEMENTS": "`true` or `false`; unset: `true`, but `false` behind a pooler",
     "LOG_FORMAT": "`logfmt` or `json`",
     "METRICS": "`true` serves Prometheus metrics at `/metrics`, without a key",
 }
@@ -46,7 +45,7 @@ class Settings:
     web_concurrency: int
     web_threads: int
     database_pool_size: int
-    database_prepared_statements: bool
+    database_prepared_statements: bool | None
     log_format: str
     metrics: bool
 
@@ -101,11 +100,11 @@ def count(text: str, low: int, high: int) -> int:
     return int(text)
 
 
-def switch(text: str) -> bool:
-    """Return whether a switch is on. Raises EnvError, because a guess would surprise somebody."""
-    if text not in ("true", "false"):
+def switch(text: str | None) -> bool | None:
+    """Return whether a switch is on, None if it is unset. Raises EnvError rather than to guess."""
+    if text not in ("true", "false", None):
         raise EnvError("must be true or false")
-    return text == "true"
+    return None if text is None else text == "true"
 
 
 def choice(text: str, choices: tuple[str, ...]) -> str:
@@ -126,7 +125,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         web_concurrency=env.count("WEB_CONCURRENCY", "2", low=1, high=64),
         web_threads=env.count("WEB_THREADS", "32", low=1, high=256),
         database_pool_size=env.count("DATABASE_POOL_SIZE", "4", low=1, high=64),
-        database_prepared_statements=env.switch("DATABASE_PREPARED_STATEMENTS", "true"),
+        database_prepared_statements=env.switch("DATABASE_PREPARED_STATEMENTS", None),
         log_format=env.choice("LOG_FORMAT", "logfmt", choices=("logfmt", "json")),
         metrics=env.switch("METRICS", "false"),
     )

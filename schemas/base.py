@@ -23,6 +23,11 @@ class RequestSchema(Schema):
 
     noun = "field"
 
+    def __init__(self, region: str | None = None):
+        """`region` is the country of numbers without a plus sign, where they are accepted."""
+        super().__init__()
+        self.number_region = region
+
     def check(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields of `data` under their Python names; what is absent stays absent.
 

@@ -5,7 +5,16 @@ from typing import Any
 from marshmallow import ValidationError
 
 from schemas.base import RequestSchema
-from schemas.fields import Choice, MediaUrls, PastInstant, PhoneNumber, SegmentCount, Text, Uuid
+from schemas.fields import (
+    Choice,
+    ExchangedText,
+    MediaUrls,
+    PastInstant,
+    PhoneNumber,
+    SegmentCount,
+    Text,
+    Uuid,
+)
 
 
 class CreateMessageSchema(RequestSchema):
@@ -51,6 +60,13 @@ class CreateMessageSchema(RequestSchema):
 
 
 class ImportMessageSchema(CreateMessageSchema):
-    """A row of an NDJSON import: "now" would make it another message with every run."""
+    """A row of an import. Its instant is required: "now" would be another one with every run."""
 
+    body = ExchangedText(allow_none=True)
     created_at = PastInstant(required=True)
+
+    def check_together(self, checked: dict[str, Any]) -> None:
+        """Refuse an SMS without a text. Of an MMS some sources keep neither text nor media."""
+        is_mms = checked.get("media_urls") or checked.get("channel") == "mms"
+        if checked.get("body") is None and not is_mms:
+            raise ValidationError({"body": ExchangedText.complaint})

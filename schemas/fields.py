@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import ValidationError, fields
+
+from schemas.numbers import PHONE_NUMBER, is_region, to_e164
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+MAX_TEXT_LENGTH = 10_000
 
 UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-# An E.164 number, a short code, or an alphanumeric sender ID.
-PHONE_NUMBER = re.compile(
-    r"\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7}|[A-Za-z][0-9A-Za-z _.&-]{0,9}[0-9A-Za-z_.&-]"
-)
+REGION = re.compile("[A-Za-z]{2}")
 LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3])(:[0-9]{2}:[0-9]{2})"
@@ -146,10 +146,24 @@ class PhoneNumber(Strict):
     json_schema = {"type": "string", "pattern": f"^({PHONE_NUMBER.pattern})$"}
 
     def read(self, value: str) -> str:
-        """Return it unchanged."""
-        if not PHONE_NUMBER.fullmatch(value):
+        """Return it unchanged, but as E.164 if the schema has a region and it is national there."""
+        number = to_e164(value, getattr(self.root, "number_region", None))
+        if not PHONE_NUMBER.fullmatch(number):
             raise ValueError
-        return value
+        return number
+
+
+class Region(Strict):
+    """A country, whose numbers need no plus sign: an ISO 3166 code in any case, such as `US`."""
+
+    complaint = "must be an ISO 3166 country code, such as US"
+    json_schema = {"type": "string", "pattern": "^[A-Za-z]{2}$"}
+
+    def read(self, value: str) -> str:
+        """Return it in upper case."""
+        if not REGION.fullmatch(value) or not is_region(value.upper()):
+            raise ValueError
+        return value.upper()
 
 
 class QueryPhoneNumber(PhoneNumber):
@@ -243,9 +257,24 @@ class Text(Strict):
 
     def read(self, value: Any) -> str:
         """Return it unchanged."""
-        if not isinstance(value, str) or not 1 <= len(value) <= 1600 or "\0" in value:
+        if not isinstance(value, str) or not 1 <= len(value) <= 1600:
             raise ValueError
+        if "\0" in value:
+            raise ValidationError("must not contain NUL")
         return value
+
+
+class ExchangedText(Text):
+    """A text that was exchanged already: it may be empty or long, or hold NUL."""
+
+    complaint = f"must be 0..{MAX_TEXT_LENGTH} chars"
+    json_schema = {"type": "string", "maxLength": MAX_TEXT_LENGTH}
+
+    def read(self, value: Any) -> str:
+        """Return it, with U+FFFD for NUL, which PostgreSQL cannot hold."""
+        if not isinstance(value, str) or len(value) > MAX_TEXT_LENGTH:
+            raise ValueError
+        return value.replace("\0", "\ufffd")
 
 
 class MediaUrls(Strict):

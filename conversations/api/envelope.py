@@ -24,14 +24,15 @@ ERRORS = {
 }
 
 
+# By name; a list is a header that is sent several times.
+Headers = Mapping[str, str | list[str]]
+
+
 class ApiError(Exception):
     """An error response that ends a request: a status of ERRORS, details by field, headers."""
 
     def __init__(
-        self,
-        status: int,
-        details: Mapping[str, str] | None = None,
-        headers: dict[str, str] | None = None,
+        self, status: int, details: Mapping[str, str] | None = None, headers: Headers | None = None
     ):
         super().__init__(status, details)
         self.status = status
@@ -55,7 +56,7 @@ def success(
 
 
 def failure(
-    status: int, details: Mapping[str, str] | None = None, headers: dict[str, str] | None = None
+    status: int, details: Mapping[str, str] | None = None, headers: Headers | None = None
 ) -> Response:
     """Return the response that carries an error of ERRORS."""
     body = error_body(status, current_context().request_id, details)

@@ -15,7 +15,7 @@ from conversations.database import embedded, migrations, pool
 from conversations.inbox import demo
 from conversations.settings import Settings
 
-ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104
+ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104
 LAST = b"!"
 
 _announcement = ""
@@ -93,23 +93,28 @@ def prepare_embedded_database() -> str:
     return key
 
 
-def announce(key: str, settings: Settings, workers: int) -> None:
+def announce(key: str, server: Arbiter) -> None:
     """Print a command that tries the service, as soon as all workers are up.
 
     Each worker that is up takes a byte from a pipe, and the one that takes the last byte prints.
     """
     global _announcement, _countdown
-    address = f"{_name(settings.host)}:{settings.port}"
-    _announcement = f"curl -H 'Authorization: Bearer {key}' http://{address}/v1/conversations"
+    addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
+    if not addresses:
+        return  # --bind names a socket that curl cannot reach by a URL.
+    header = f"'Authorization: Bearer {key}'"
+    _announcement = f"curl -H {header} http://{_reachable(addresses)}/v1/conversations"
     _countdown, writer = os.pipe()
-    os.write(writer, LAST.rjust(workers, b"."))
+    os.write(writer, LAST.rjust(server.cfg.workers, b"."))
     os.close(writer)
 
 
-def _name(hosts: tuple[str, ...]) -> str:
-    if set(hosts) & set(ALL_ADDRESSES):
-        return "localhost"
-    return f"[{hosts[0]}]" if ":" in hosts[0] else hosts[0]
+def _reachable(addresses: list[tuple[str, int]]) -> str:
+    """Return the first address as a URL has it, but localhost for one that means all addresses."""
+    host, port = addresses[0]
+    if {host for host, _ in addresses} & ALL_ADDRESSES:
+        host = "localhost"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def note_worker_is_up() -> None:

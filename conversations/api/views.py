@@ -1,33 +1,40 @@
 """The blueprint `v1`: every request is authenticated, checked, and answered by one query."""
 
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
 from conversations.api.auth import authenticate, note_use, requires_scope
+from conversations.api.content import json_object
 from conversations.api.context import current_key
 from conversations.api.envelope import ApiError, success
 from conversations.api.pages import not_modified_response, page_response
 from conversations.database import queries
-from conversations.inbox import consent, messages, organizations
+from conversations.inbox import consent, messages, organizations, retention
 from schemas import (
     CreateMessageSchema,
+    EraseContactSchema,
+    ListConsentSchema,
     ListConversationsSchema,
     ListMessagesSchema,
+    ListPhoneNumbersSchema,
     RecordConsentSchema,
 )
-from schemas.fields import decode_base64url
-from schemas.strict_json import load_json
+from schemas.fields import PhoneNumber, decode_base64url
 
 CREATE_MESSAGE = CreateMessageSchema()
+ERASE_CONTACT = EraseContactSchema()
+LIST_CONSENT = ListConsentSchema()
 LIST_CONVERSATIONS = ListConversationsSchema()
 LIST_MESSAGES = ListMessagesSchema()
+LIST_PHONE_NUMBERS = ListPhoneNumbersSchema()
 RECORD_CONSENT = RecordConsentSchema()
 
 queries.require_null_tests("list_conversations", LIST_CONVERSATIONS.filters)
+queries.require_null_tests("list_consent", LIST_CONSENT.filters)
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 v1.before_request(authenticate)
@@ -91,27 +98,51 @@ def record_consent() -> Response:
     return success(consents[0])
 
 
+@v1.get("/consent")
+@requires_scope("consent:read")
+def list_consent() -> Response:
+    """Return one page of what is on record, most recently updated first."""
+    organization_id = current_key().organization_id
+    args = LIST_CONSENT.check_query(request.args)
+    if not_modified := not_modified_response():
+        return not_modified
+    page = queries.fetch_page("list_consent", organization_id=organization_id, **args)
+    return page_response(page, args["limit"])
+
+
+@v1.get("/phone-numbers")
+@requires_scope("numbers:read")
+def list_phone_numbers() -> Response:
+    """Return one page of the organization's phone numbers, oldest first."""
+    organization_id = current_key().organization_id
+    args = LIST_PHONE_NUMBERS.check_query(request.args)
+    if not_modified := not_modified_response():
+        return not_modified
+    page = queries.fetch_page("list_phone_numbers", organization_id=organization_id, **args)
+    return page_response(page, args["limit"])
+
+
+@v1.post("/contacts/<contact_number>/erase")
+@requires_scope("messages:erase")
+def erase_contact(contact_number: str) -> Response:
+    """Remove all bodies and media exchanged with one contact; again, there is nothing left."""
+    organization_id, contact_number = current_key().organization_id, parse_number(contact_number)
+    ERASE_CONTACT.check_query(request.args)
+    redacted = retention.erase_contact(organization_id, contact_number)
+    return success({"contact_number": contact_number, "messages_redacted": redacted})
+
+
+def parse_number(text: str) -> str:
+    """Return the number that a path names. Raises ApiError 400."""
+    try:
+        return cast(str, PhoneNumber().deserialize(text))
+    except ValidationError:
+        raise ApiError(400) from None
+
+
 def parse_conversation_id(text: str) -> UUID:
     """Return the id that a path names. Raises ApiError 400."""
     try:
         return UUID(bytes=decode_base64url(text, 16))
     except ValueError:
         raise ApiError(400) from None
-
-
-def json_object() -> dict[str, Any]:
-    """Return the body of the request. Raises ApiError 415, 413 or 400, ValidationError."""
-    if request.mimetype != "application/json":
-        raise ApiError(415)
-    raw = request.get_data(cache=False)
-    # Werkzeug refuses a length over the limit, but cuts off the rest of a chunked body.
-    is_cut = request.content_length is None and len(raw) == request.max_content_length
-    if is_cut and request.environ["wsgi.input"].read(1):
-        raise ApiError(413)
-    try:
-        body = load_json(raw)
-    except ValueError:
-        raise ApiError(400) from None
-    if not isinstance(body, dict):
-        raise ApiError(400)
-    return body

@@ -8,7 +8,7 @@ import click
 from marshmallow import ValidationError
 
 from conversations.inbox import api_keys
-from schemas.fields import PhoneNumber, Strict, Uuid
+from schemas.fields import PhoneNumber, Region, Strict, Uuid
 
 LIFETIME = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -58,6 +58,12 @@ class Checked(click.ParamType[Any]):
 ORGANIZATION = click.argument("organization_id", type=Checked(Uuid()))
 NUMBER = click.argument("number", type=Checked(PhoneNumber()))
 FILE = click.argument("file", type=click.File("rb"))
+REGION = click.option(
+    "--region",
+    type=Checked(Region()),
+    metavar="CC",
+    help="The country (ISO 3166, such as US) of numbers without a plus sign.",
+)
 REJECTED = click.option(
     "--rejected",
     "--refused",

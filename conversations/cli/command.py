@@ -52,7 +52,7 @@ def command(
     return make
 
 
-def _check_database(url: str, prepare: bool, needs_schema: bool) -> None:
+def _check_database(url: str, prepare: bool | None, needs_schema: bool) -> None:
     """Connect once before the pool does, because a pool does not say why it cannot connect."""
     try:
         migrations.require_current(url, prepare)

@@ -1,5 +1,6 @@
 """Commands that import files."""
 
+import functools
 import io
 import os
 import sys
@@ -9,9 +10,10 @@ from uuid import UUID
 
 import click
 
-from conversations.cli.arguments import FILE, ORGANIZATION, REJECTED
+from conversations.cli.arguments import FILE, ORGANIZATION, REGION, REJECTED
 from conversations.cli.command import command, require_organization
 from conversations.imports import importer, ndjson, twilio
+from conversations.imports.formats import UnreadableFile
 
 MESSAGE_READERS = {
     "ndjson": ndjson.read_messages,
@@ -30,14 +32,20 @@ TALLY = ("imported", "already there", "skipped", "refused")
     default="ndjson",
     help="The format of the file. Default: ndjson.",
 )
+@REGION
 @REJECTED
 def import_messages(
-    organization_id: UUID, file: BinaryIO, format: str, rejected_path: str | None
+    organization_id: UUID,
+    file: BinaryIO,
+    format: str,
+    region: str | None,
+    rejected_path: str | None,
 ) -> None:
     """Import messages. Importing a file again changes nothing."""
     require_organization(organization_id)
     target = importer.MessageTarget(organization_id)
-    _import(MESSAGE_READERS[format], file, rejected_path, target)
+    read = functools.partial(MESSAGE_READERS[format], region=region)
+    _import(read, file, rejected_path, target)
 
 
 @command("import-consent", connections=importer.CONNECTIONS)
@@ -130,7 +138,7 @@ def _import(
         with RejectedFile(rejected_path or os.devnull) as rejected_file:
             run = importer.Import(target, cast(BinaryIO, rejected_file), progress)
             run.run(export)
-    except ndjson.UnreadableFile as error:
+    except UnreadableFile as error:
         raise click.ClickException(f"{file.name}: {error}") from error
     except OSError as error:
         where = error.filename or file.name

@@ -1,6 +1,10 @@
 """Connections to PostgreSQL: how they are opened, and what is fixed for each."""
 
-from typing import Any, LiteralString, cast
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, LiteralString, Self, cast
 
 import orjson
 import psycopg
@@ -14,6 +18,20 @@ STATEMENT_TIMEOUT_SECONDS = 2.0
 RESPONSE_TIMEOUT_SECONDS = 2.5
 IDLE_TRANSACTION_TIMEOUT_SECONDS = 60.0
 
+# Settings that change how text, instants, numbers or transactions behave. A role, a database or
+# another client of a pooler may have set them to anything.
+FIXED = {
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "standard_conforming_strings": "on",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    "default_transaction_isolation": "read committed",
+    "idle_session_timeout": "0",
+}
 # Request statements are planned once for each connection, because planning takes longer than most
 # of them take to run. Such a plan must not depend on guesses of table sizes: it may be made while
 # the tables are empty, when reading them whole looks cheapest.
@@ -22,6 +40,16 @@ REQUEST_PLANNING = {
     "enable_seqscan": "off",
     "max_parallel_workers_per_gather": "0",
 }
+# Citus refuses to run a generic plan of a statement that reads distributed tables.
+CUSTOM_PLANS_ON_CITUS = (
+    "SELECT set_config('plan_cache_mode', 'auto', {is_local}) "
+    "WHERE to_regproc('citus_version') IS NOT NULL"
+)
+# libpq takes these two from the environment alone. It sends them as the connection is opened, and
+# a value that PostgreSQL does not know would prevent that.
+os.environ |= {"PGTZ": FIXED["TimeZone"], "PGDATESTYLE": FIXED["DateStyle"]}
+# The settings that `options` in a URL names, such as `-c statement_timeout=5s`.
+NAME_IN_OPTIONS = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=")
 
 
 class Connection(psycopg.Connection[DictRow]):
@@ -29,9 +57,21 @@ class Connection(psycopg.Connection[DictRow]):
 
     `response_timeout` is in seconds; None waits for ever. The server's own statement_timeout does
     not end the wait for a server that is frozen or unreachable.
+
+    `transaction_settings` are statements that each transaction begins with, where a pooler may run
+    each transaction in another session: settings of a session would reach other clients.
     """
 
     response_timeout: float | None = None
+    transaction_settings: str = ""
+
+    @classmethod
+    def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
+        """Connect as psycopg does. Raises psycopg.OperationalError, with no part of a password."""
+        try:
+            return super().connect(conninfo, **kwargs)
+        except psycopg.OperationalError as error:
+            raise type(error)(_conceal(str(error), conninfo)) from None
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait as psycopg does, but close the connection when no response came in time.
@@ -44,60 +84,130 @@ class Connection(psycopg.Connection[DictRow]):
             self.close()
             raise psycopg.OperationalError("no response from the server in time") from None
 
+    @contextlib.contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        """Run the block in a transaction as psycopg does, after the settings of a transaction."""
+        is_outermost = self.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        with super().transaction(savepoint_name, force_rollback) as transaction:
+            if is_outermost and self.transaction_settings:
+                self.execute(cast(LiteralString, self.transaction_settings), prepare=False)
+            yield transaction
 
-def check_url(url: str) -> None:
-    """Raise ValueError with a sentence unless `url` is a connection string that libpq takes.
-
-    libpq's own complaint is not repeated, because it shows the password.
-    """
-    try:
-        conninfo_to_dict(url)
-    except psycopg.ProgrammingError:
-        raise ValueError("is not the URL of a PostgreSQL") from None
+    def statement(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context for a single statement: a transaction only where settings need one."""
+        return self.transaction() if self.transaction_settings else contextlib.nullcontext()
 
 
-def connect(url: str, *, prepare: bool = True, for_requests: bool = False) -> Connection:
+def _conceal(text: str, url: str) -> str:
+    """Return an error on one line, without the user name and the password of the URL."""
+    params = conninfo_to_dict(url)
+    text = " ".join(text.split()).replace(f'"{params.get("user")}"', '"…"')
+    password = str(params.get("password", ""))
+    return text.replace(password, "…") if password else text
+
+
+def connect(
+    url: str, *, prepare: bool | None = None, for_requests: bool = False, role: str = "primary"
+) -> Connection:
     """Open a connection outside the pool. Raises psycopg.OperationalError.
 
     `for_requests` bounds the time of every statement, which a request needs and a command does not.
+    `prepare` says whether statements are prepared; None: unless a pooler shares sessions.
     """
-    connection = Connection.connect(url, **connect_options(prepare))
-    configure(connection, for_requests)
+    connection = Connection.connect(url, **connect_options(url, role))
+    configure(connection, prepare, for_requests)
     return connection
 
 
-def connect_options(prepare: bool, role: str = "primary") -> dict[str, Any]:
-    """Return the arguments of Connection.connect for a server of this role."""
-    return {
-        # With several hosts: only the primary can write, any host can read.
-        "target_session_attrs": "read-write" if role == "primary" else "prefer-standby",
-        "autocommit": True,
-        "row_factory": dict_row,
-        "prepare_threshold": 0 if prepare else None,
+def connect_options(url: str, role: str = "primary") -> dict[str, Any]:
+    """Return the arguments of Connection.connect for a server of this role.
+
+    What the URL says itself wins, except for what must be so.
+    """
+    given = conninfo_to_dict(url)
+    has_several_hosts = "," in f"{given.get('host', '')}{given.get('hostaddr', '')}"
+    # Of several hosts only the primary can write. A single one is taken as it is: reads go on where
+    # it became read-only.
+    primary = "primary" if has_several_hosts else "any"
+    defaults = {
+        "target_session_attrs": primary if role == "primary" else "prefer-standby",
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": "conversations",
+        "options": "",  # Else libpq takes those of PGOPTIONS.
+    }
+    return {
+        **{name: value for name, value in defaults.items() if name not in given},
+        "client_encoding": "UTF8",
+        "autocommit": True,
+        "row_factory": dict_row,
     }
 
 
-def configure(connection: Connection, for_requests: bool) -> None:
+def connect_timeout_seconds(url: str) -> float:
+    """Return how long an attempt to connect may take, by the URL or by default."""
+    return float(conninfo_to_dict(url).get("connect_timeout") or CONNECT_TIMEOUT_SECONDS)
+
+
+def configure(connection: Connection, prepare: bool | None, for_requests: bool) -> None:
     """Fix the settings of a new connection. Raises psycopg.OperationalError."""
     # JSON that PostgreSQL made goes into a response as it is.
     set_json_loads(orjson.Fragment, connection)
     connection.response_timeout = RESPONSE_TIMEOUT_SECONDS if for_requests else None
-    timeout_ms = int(STATEMENT_TIMEOUT_SECONDS * 1000) if for_requests else 0
-    idle_timeout_ms = int(IDLE_TRANSACTION_TIMEOUT_SECONDS * 1000) if for_requests else 0
-    # A command resets them, because behind PgBouncer its session may have served requests before.
-    planning = [
-        f"SET {name} = {value}" if for_requests else f"RESET {name}"
-        for name, value in REQUEST_PLANNING.items()
+    options = connection.info.get_parameters().get("options", "")
+    given = {name.replace("-", "_").lower() for name in NAME_IN_OPTIONS.findall(options)}
+    wanted = _default_settings(connection.info.server_version, for_requests)
+    settings = FIXED | {name: value for name, value in wanted.items() if name not in given}
+    is_shared = _shares_sessions(connection)
+    statements = [
+        f"SET {'LOCAL ' * is_shared}{name} = '{value}'" for name, value in settings.items()
     ]
-    settings = [
-        *planning,
-        "SET timezone = 'UTC'",
+    if for_requests:
+        statements.append(CUSTOM_PLANS_ON_CITUS.format(is_local=is_shared))
+    if is_shared:
+        # The isolation of a transaction that has begun is a setting of its own.
+        isolation = FIXED["default_transaction_isolation"].upper()
+        statements += [
+            f"SET TRANSACTION ISOLATION LEVEL {isolation}",
+            "SET LOCAL search_path TO DEFAULT",
+        ]
+        connection.transaction_settings = "; ".join(statements)
+    else:
+        connection.execute(cast(LiteralString, "; ".join(statements)), prepare=False)
+    connection.prepare_threshold = 0 if prepare or (prepare is None and not is_shared) else None
+    if for_requests and "statement_timeout" in given:
+        connection.response_timeout = _response_timeout_seconds(connection)
+
+
+def _default_settings(server_version: int, for_requests: bool) -> dict[str, str]:
+    """Return the settings for requests or for commands, which `options` in the URL may replace."""
+    timeout = f"{STATEMENT_TIMEOUT_SECONDS * 1000:.0f}ms" if for_requests else "0"
+    idle_timeout = f"{IDLE_TRANSACTION_TIMEOUT_SECONDS:.0f}s" if for_requests else "0"
+    settings = {
         # Compiling takes longer than the count over a large inbox that PostgreSQL would compile.
-        "SET jit = off",
-        f"SET statement_timeout = {timeout_ms}",
-        f"SET lock_timeout = {timeout_ms}",
-        f"SET idle_in_transaction_session_timeout = {idle_timeout_ms}",
-    ]
-    connection.execute(cast(LiteralString, "; ".join(settings)), prepare=False)
+        "jit": "off",
+        "statement_timeout": timeout,
+        "lock_timeout": timeout,
+        "idle_in_transaction_session_timeout": idle_timeout,
+    }
+    if server_version >= 170000:
+        settings["transaction_timeout"] = "0"
+    return settings | REQUEST_PLANNING if for_requests else settings
+
+
+def _shares_sessions(connection: Connection) -> bool:
+    """Tell whether a pooler such as PgBouncer stands between, which may share sessions.
+
+    A pooler names a process of its own making when a client connects, not that of the session.
+    """
+    row = connection.execute("SELECT pg_backend_pid() AS pid", prepare=False).fetchone()
+    return row is not None and row["pid"] != connection.info.backend_pid
+
+
+def _response_timeout_seconds(connection: Connection) -> float | None:
+    """Return how long to wait for a response where the URL sets statement_timeout."""
+    query = "SELECT setting::integer AS ms FROM pg_settings WHERE name = 'statement_timeout'"
+    row = connection.execute(query, prepare=False).fetchone()
+    grace_seconds = RESPONSE_TIMEOUT_SECONDS - STATEMENT_TIMEOUT_SECONDS
+    return row["ms"] / 1000 + grace_seconds if row and row["ms"] else None

@@ -1,6 +1,7 @@
 """Migrations: the files of sql/migrations, applied in order, each once."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import LiteralString, cast
 
@@ -11,14 +12,18 @@ from conversations.database.connection import Connection, connect
 
 FOLDER = Path(__file__).parents[2] / "sql" / "migrations"
 LOCK_KEY = 0x636F6E76  # "conv"
+# A semicolon ends a statement, but not inside a comment, a string, a quoted name or a body.
+STATEMENT = re.compile(
+    r"""(?: --[^\n]* | /\*.*?\*/ | '[^']*' | "[^"]*" | \$(\w*)\$.*?\$\1\$ | [^;] )+""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
-class SchemaBehind(pool.Unavailable):
-    """The database lacks migrations that this version needs."""
+SchemaBehind = pool.SchemaBehind
 
 
 class SchemaMismatch(Exception):
-    """The database was migrated with other files than those of this version."""
+    """The database cannot hold this version's schema, or was migrated with other files."""
 
 
 def _files() -> list[Path]:
@@ -40,8 +45,15 @@ def _applied(connection: Connection) -> dict[str, str]:
 def pending(connection: Connection) -> list[Path]:
     """Return the files that are not applied yet.
 
-    Raises SchemaMismatch if a file is not what was applied under its name.
+    Raises SchemaMismatch if a file is not what was applied under its name, or if the database
+    cannot hold every text.
     """
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise SchemaMismatch(
+            f"the encoding of the database is {encoding}, in which some texts cannot be stored: "
+            "use a database that was created with ENCODING 'UTF8' TEMPLATE template0"
+        )
     applied = _applied(connection)
     files = _files()
     for path in files:
@@ -59,6 +71,7 @@ def migrate(connection: Connection) -> list[str]:
 
     An advisory lock in each transaction lets several machines do so at once. Raises SchemaMismatch.
     """
+    pending(connection)  # Refuses before anything is written.
     done: list[str] = []
     while True:
         with connection.transaction():
@@ -71,8 +84,8 @@ def migrate(connection: Connection) -> list[str]:
             files = pending(connection)
             if not files:
                 return done
-            text = cast(LiteralString, files[0].read_text(encoding="utf-8"))
-            connection.execute(text, prepare=False)
+            for statement in split_statements(files[0].read_text(encoding="utf-8")):
+                connection.execute(cast(LiteralString, statement), prepare=False)
             connection.execute(
                 "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
                 [files[0].stem, _checksum(files[0])],
@@ -80,12 +93,20 @@ def migrate(connection: Connection) -> list[str]:
         done.append(files[0].stem)
 
 
+def split_statements(text: str) -> list[str]:
+    """Return the statements of an SQL file, without the semicolons between them.
+
+    They are executed one by one, because Citus refuses several of them in one call.
+    """
+    return [match[0] for match in STATEMENT.finditer(text) if not match[0].isspace()]
+
+
 def version() -> str:
     """Return the name of the newest migration of this version."""
     return _files()[-1].stem
 
 
-def require_current(url: str, prepare: bool = True) -> None:
+def require_current(url: str, prepare: bool | None = None) -> None:
     """Raise SchemaBehind, naming the command, unless the database has every migration.
 
     Raises pool.Unavailable while the database is away, and SchemaMismatch.

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from conversations.database.connection import Connection, configure, connect_options
+from conversations.database.connection import (
+    Connection,
+    configure,
+    connect_options,
+    connect_timeout_seconds,
+)
 
 # How long a request waits for a connection: in short steps, each of which may find it down.
 CHECKOUT_TIMEOUT_SECONDS = 2.0
@@ -23,26 +28,58 @@ RECONNECT_TIMEOUT_SECONDS = 0.1
 
 # What a command reports in one sentence.
 DatabaseError = psycopg.Error
-IntegrityError = psycopg.IntegrityError
-TEMPORARY = (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, PoolTimeout)
+# What a session raises that another one may not: it leads to a primary that was demoted, or
+# remembers statements and types from before the schema changed.
+STALE_SESSION = (
+    psycopg.InternalError,
+    psycopg.errors.FeatureNotSupported,  # Cached plan must not change result type.
+    psycopg.errors.InvalidSqlStatementName,
+    psycopg.errors.DuplicatePreparedStatement,
+)
+# What a schema raises that lacks something: a restore or a migration is under way, or a replica has
+# not replayed one.
+SCHEMA_LACKS = (
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.WrongObjectType,
+    psycopg.errors.InvalidColumnReference,  # ON CONFLICT without its index.
+    psycopg.errors.GroupingError,  # GROUP BY without its primary key.
+)
+TEMPORARY = (
+    psycopg.OperationalError,
+    PoolTimeout,
+    # What a write refers to was deleted since it was looked up; another attempt finds it missing.
+    psycopg.errors.ForeignKeyViolation,
+    # A host may take privileges away, for example when a plan's limit is passed.
+    psycopg.errors.InsufficientPrivilege,
+    *STALE_SESSION,
+)
 
 
 class Unavailable(Exception):
     """The database is away, too slow, or has no free connection: try again soon."""
 
 
+class SchemaBehind(Unavailable):
+    """The database lacks something of the schema that this version needs."""
+
+
 @dataclass(frozen=True)
 class PoolSettings:
     """Which databases the pools of this process lead to, and how.
 
-    `replica_url` is where lists are read. `for_requests` bounds every statement. `on_open` runs
-    once in each process, before its first query, and may raise.
+    `replica_url` is where lists are read. `prepare` says whether statements are prepared, None:
+    unless a pooler shares sessions. `for_requests` bounds every statement. `on_open` runs once in
+    each process, before its first query, and may raise.
     """
 
     url: str | None = None
     replica_url: str | None = None
     pool_size: int = 1
-    prepare: bool = True
+    prepare: bool | None = None
     for_requests: bool = False
     on_open: Callable[[], None] | None = None
 
@@ -50,6 +87,7 @@ class PoolSettings:
 _settings = PoolSettings()
 _pools: dict[tuple[int, str], "Pool"] = {}
 _opening = threading.Lock()
+_failed_opening: tuple[float, Exception] | None = None
 
 
 class Pool(ConnectionPool[Connection]):
@@ -57,11 +95,13 @@ class Pool(ConnectionPool[Connection]):
 
     def __init__(self, url: str | None, role: str, settings: PoolSettings):
         self._down_until = 0.0
-        self._for_requests = settings.for_requests
+        self._prepare, self._for_requests = settings.prepare, settings.for_requests
+        # The URL may allow more time for a connection than a request otherwise waits.
+        self._first_timeout = connect_timeout_seconds(url or "")
         super().__init__(
             url or "",
             name=role,
-            kwargs=connect_options(settings.prepare, role),
+            kwargs=connect_options(url or "", role),
             connection_class=Connection,
             configure=self._configure,
             check=_refuse_closed,
@@ -73,8 +113,8 @@ class Pool(ConnectionPool[Connection]):
         )
 
     def _configure(self, connection: Connection) -> None:
-        configure(connection, self._for_requests)
-        self._down_until = 0.0
+        configure(connection, self._prepare, self._for_requests)
+        self._down_until = self._first_timeout = 0.0
 
     def _mark_down(self, _: ConnectionPool[Connection]) -> None:
         self._down_until = time.monotonic() + DOWN_SECONDS
@@ -84,7 +124,7 @@ class Pool(ConnectionPool[Connection]):
 
     def check_out(self) -> Connection:
         """Return a connection. Raises PoolTimeout at once while the database is down."""
-        deadline = time.monotonic() + CHECKOUT_TIMEOUT_SECONDS
+        deadline = time.monotonic() + max(CHECKOUT_TIMEOUT_SECONDS, self._first_timeout)
         while True:
             step = DOWN_CHECKOUT_STEP_SECONDS if self._is_down() else CHECKOUT_STEP_SECONDS
             try:
@@ -128,13 +168,26 @@ def _pool(role: str) -> Pool:
     """
     name = os.getpid(), role
     if name not in _pools:
+        asked_at = time.monotonic()
         with _opening:
             if name not in _pools:
-                if _settings.on_open:
-                    _settings.on_open()
+                _run_on_open(asked_at)
                 url = _settings.url if role == "primary" else _settings.replica_url
                 _pools[name] = Pool(url, role, _settings)
     return _pools[name]
+
+
+def _run_on_open(asked_at: float) -> None:
+    """Run what must precede the first query. Who waited while it failed shares that failure."""
+    global _failed_opening
+    if _failed_opening and _failed_opening[0] > asked_at:
+        raise _failed_opening[1]
+    try:
+        if _settings.on_open:
+            _settings.on_open()
+    except Exception as error:
+        _failed_opening = time.monotonic(), error
+        raise
 
 
 def close() -> None:
@@ -156,13 +209,19 @@ def connection(role: str = "primary") -> Iterator[Connection]:
         checked_out = pool.check_out()
         try:
             yield checked_out
-        except psycopg.errors.ReadOnlySqlTransaction:
-            checked_out.close()  # It leads to a primary that was demoted.
+        except STALE_SESSION:
+            checked_out.close()
             raise
         finally:
             pool.putconn(checked_out)
+    except SCHEMA_LACKS as error:
+        raise SchemaBehind(_describe(error)) from error
     except TEMPORARY as error:
-        raise Unavailable(f"{type(error).__name__}: {error}".partition("\n")[0]) from error
+        raise Unavailable(_describe(error)) from error
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".partition("\n")[0]
 
 
 @contextlib.contextmanager

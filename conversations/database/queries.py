@@ -25,12 +25,6 @@ FOLDER = Path(__file__).parents[2] / "sql" / "queries"
 COUNT_SHARDS = 8
 MAX_CHANGE_STEP = 2**20
 STREAM_ROWS = 5000
-# What a replica raises that has not replayed a migration yet.
-SCHEMA_BEHIND = (
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-)
 IS_NULL_TEST = re.compile(r"%\((\w+)\)s::\w+ IS (NOT )?NULL")
 
 
@@ -91,7 +85,7 @@ def _given_or_new(connection: Connection | None) -> Iterator[Connection]:
     if connection:
         yield connection
     else:
-        with pool.connection() as checked_out:
+        with pool.connection() as checked_out, checked_out.statement():
             yield checked_out
 
 
@@ -140,14 +134,14 @@ def fetch_page(name: str, /, **params: Any) -> Page | None:
     """
     page = None
     if pool.has_replica():
-        with contextlib.suppress(*SCHEMA_BEHIND):
+        with contextlib.suppress(pool.SchemaBehind):
             page = _fetch_page(name, "replica", params)
     return page or _fetch_page(name, "primary", params)
 
 
 def _fetch_page(name: str, role: str, params: Row) -> Page | None:
     given = frozenset(param for param, value in params.items() if value is not None)
-    with pool.connection(role) as connection:
+    with pool.connection(role) as connection, connection.statement():
         row = _run(specialize(name, given), connection, params).fetchone()
     return Page(**row) if row else None
 

@@ -1,7 +1,7 @@
 """An import: the rows of a file are checked, sorted by PostgreSQL, and recorded in batches."""
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from conversations.database import queries
 from conversations.database.staging import Row as StagingRow
 from conversations.database.staging import StagedRow, staging
-from conversations.imports.ndjson import Export, Row, explain
+from conversations.imports.ndjson import Export, explain
 from conversations.inbox import consent, organizations
 from conversations.inbox.consent import ConsentEvent
 from conversations.inbox.messages import Outcome, complete_message, record_messages
@@ -133,13 +133,13 @@ class Import:
         """Record the rows of an export. Raises pool.Unavailable."""
         self.rejected_file.write(export.header)
         with staging() as staged:
-            count = staged.fill(self._prepared(export.rows))
+            count = staged.fill(self._prepared(export))
             for batch, outcomes in self._record(staged.batches(BATCH_ROWS)):
                 self._count(batch, outcomes)
                 self.listener.recorded(len(batch), count)
 
-    def _prepared(self, rows: Iterable[Row]) -> Iterator[StagingRow]:
-        for row in rows:
+    def _prepared(self, export: Export) -> Iterator[StagingRow]:
+        for row in export.rows:
             self.listener.read(len(row.raw))
             if row.complaint:
                 self._reject(row.line, row.raw, row.complaint)
@@ -149,7 +149,7 @@ class Import:
                 try:
                     prepared = self.target.prepare(row.given)
                 except ValidationError as error:
-                    self._reject(row.line, row.raw, explain(error))
+                    self._reject(row.line, row.raw, explain(error, export.names))
                 else:
                     id, conversation, content = prepared
                     yield StagingRow(row.line, row.raw, id, conversation, content.decode())
@@ -175,7 +175,8 @@ class Import:
             if outcome is Outcome.CONFLICT:
                 self._reject(row.line, row.raw, outcome.value)
             else:
-                self.tally[outcome.value] += 1
+                # What was filled in was there already.
+                self.tally["imported" if outcome is Outcome.CREATED else "already there"] += 1
 
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
         self.tally["refused"] += 1

@@ -5,29 +5,23 @@ to a file, corrected and imported again.
 """
 
 import uuid
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 from marshmallow import ValidationError
 
+from conversations.imports.formats import BROKEN_FILE, BYTE_ORDER_MARK, refuse_other_formats
 from schemas.create_message import ImportMessageSchema
 from schemas.record_consent import RecordConsentSchema
 
 # Namespace (RFC 9562 section 5.5) of the ids that rows without one get; never to be changed.
 CONTENT_NAMESPACE = uuid.UUID("0c8a3e5e-6d0a-4b0e-9d5f-3f1f8f6f2c01")
 
-BROKEN_FILE = (OSError, EOFError, zlib.error)
-
 # No message is as long. A compressed file of a few kilobytes can hold a line of gigabytes.
 MAX_LINE_BYTES = 2**24
 TOO_LONG = "is longer than 16 MiB; only its beginning is kept"
-
-
-class UnreadableFile(Exception):
-    """The file as a whole does not have the format that was named."""
 
 
 class Row(NamedTuple):
@@ -42,16 +36,29 @@ class Row(NamedTuple):
     complaint: str | None = None
 
 
+Names = Mapping[str, str]
+NO_OTHER_NAMES: Names = {}
+
+
 class Export(NamedTuple):
-    """A file: the bytes of its header, empty where the format has none, and its rows."""
+    """A file: the bytes of its header, empty where the format has none, and its rows.
+
+    `names` are those of the file for the fields that a complaint names.
+    """
 
     header: bytes
     rows: Iterator[Row]
+    names: Names = NO_OTHER_NAMES
 
 
-def read_messages(file: BinaryIO) -> Export:
-    """Read the messages of an NDJSON file of POST /v1/messages bodies."""
-    schema = ImportMessageSchema()
+def read_messages(file: BinaryIO, region: str | None = None) -> Export:
+    """Read the messages of an NDJSON file of POST /v1/messages bodies.
+
+    Numbers without a plus sign are national ones of the region (ISO 3166), if one is given.
+    Raises UnreadableFile.
+    """
+    refuse_other_formats(file, "ndjson")
+    schema = ImportMessageSchema(region)
 
     def check(row: dict[str, Any]) -> dict[str, Any]:
         given = schema.check(row)
@@ -64,7 +71,11 @@ def read_messages(file: BinaryIO) -> Export:
 
 
 def read_consent(file: BinaryIO) -> Export:
-    """Read the events of an NDJSON file of POST /v1/consent bodies; captured_at defaults to now."""
+    """Read the events of an NDJSON file of POST /v1/consent bodies; captured_at defaults to now.
+
+    Raises UnreadableFile.
+    """
+    refuse_other_formats(file, "ndjson")
     schema, now = RecordConsentSchema(), datetime.now(UTC)
     return Export(b"", read_ndjson(file, lambda row: {"captured_at": now, **schema.check(row)}))
 
@@ -82,35 +93,35 @@ def read_lines(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
         yield line, is_cut
 
 
-def read_ndjson(file: BinaryIO, check: Check) -> Iterator[Row]:
+def read_ndjson(file: BinaryIO, check: Check, names: Names = NO_OTHER_NAMES) -> Iterator[Row]:
     """Yield a Row for each line that is not blank, with the fields that `check` returns."""
     line = 0
     try:
         for line, (raw, is_cut) in enumerate(read_lines(file), 1):
-            text = raw.removeprefix(b"\xef\xbb\xbf") if line == 1 else raw
+            text = raw.removeprefix(BYTE_ORDER_MARK) if line == 1 else raw
             if is_cut:
                 yield Row(line, raw, None, TOO_LONG)
             elif not text.isspace():
-                yield _ndjson_row(line, raw, text, check)
+                yield _ndjson_row(line, raw, text, check, names)
     except BROKEN_FILE as error:
         yield Row(line + 1, b"", None, f"cannot be read, nor what follows: {error}")
 
 
-def _ndjson_row(line: int, raw: bytes, text: bytes, check: Check) -> Row:
+def _ndjson_row(line: int, raw: bytes, text: bytes, check: Check, names: Names) -> Row:
     try:
         row = orjson.loads(text)
         if not isinstance(row, dict):
             raise ValueError("is not a JSON object")
         return Row(line, raw, check(row))
     except (ValidationError, ValueError) as error:
-        return Row(line, raw, None, explain(error))
+        return Row(line, raw, None, explain(error, names))
 
 
-def explain(error: Exception) -> str:
-    """Return why a row is rejected: a sentence for each field."""
+def explain(error: Exception, names: Names = NO_OTHER_NAMES) -> str:
+    """Return why a row is rejected: a sentence for each field, under its name in the file."""
     if isinstance(error, ValidationError):
-        messages = error.normalized_messages()
-        return "; ".join(f"{field} {sentence}" for field, sentence in messages.items())
+        sentences = error.normalized_messages().items()
+        return "; ".join(f"{names.get(field, field)} {sentence}" for field, sentence in sentences)
     if isinstance(error, orjson.JSONDecodeError):
         return "is not JSON"
     return str(error)

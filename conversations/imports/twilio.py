@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import re
-import uuid
 from collections.abc import Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -12,25 +11,30 @@ from typing import Any, BinaryIO, cast
 
 from marshmallow import ValidationError
 
-from conversations.imports.ndjson import (
+from conversations.imports.formats import (
     BROKEN_FILE,
+    GZIP,
+    UnreadableFile,
+    head_of,
+    refuse_other_formats,
+)
+from conversations.imports.ndjson import (
     MAX_LINE_BYTES,
     TOO_LONG,
     Check,
     Export,
     Row,
-    UnreadableFile,
     explain,
     read_lines,
     read_ndjson,
 )
+from conversations.inbox.messages import carrier_message_id
 from schemas.create_message import ImportMessageSchema
-from schemas.fields import Text, parse_instant
+from schemas.fields import parse_instant
 
-# Namespace (RFC 9562 section 5.5) of the ids that SIDs become; never to be changed.
-SID_NAMESPACE = uuid.UUID("5b1c8a0e-3c1d-4c53-8d07-9f5d3e7a6b02")
-
+# The messages of these statuses were not exchanged, or are not yet: a later export has them then.
 NOT_EXCHANGED = ("failed", "undelivered", "canceled")
+NOT_YET_EXCHANGED = ("accepted", "scheduled", "queued", "sending", "receiving")
 DIRECTIONS = {
     "inbound": "inbound",
     "outbound-api": "outbound",
@@ -47,6 +51,8 @@ RFC_2822_DATE = re.compile(
     r"(?:[A-Za-z]{3}, )?[0-9]{1,2} [A-Za-z]{3} [0-9]{4} [0-9]{2}:[0-9]{2}(?::[0-9]{2})? "
     r"(?:[+-][0-9]{4}|GMT|UTC|UT|Z)"
 )
+# What an export calls the fields that a complaint names.
+JSON_NAMES = {"created_at": "date_sent", "segment_count": "num_segments"}
 CSV_COLUMNS = {
     "From": "from",
     "To": "to",
@@ -57,24 +63,24 @@ CSV_COLUMNS = {
     "Sid": "sid",
     "Direction": "direction",
 }
+CSV_NAMES = {name: column for column, name in CSV_COLUMNS.items()}
+CSV_NAMES |= {field: CSV_NAMES[name] for field, name in JSON_NAMES.items()}
 
 
-class TwilioMessageSchema(ImportMessageSchema):
-    """A message of an export. An MMS may have neither text nor media: Twilio exports no media."""
-
-    def check_together(self, checked: dict[str, Any]) -> None:
-        """Refuse an SMS without a text."""
-        if checked.get("body") is None and checked.get("channel") != "mms":
-            raise ValidationError({"body": Text.complaint})
-
-
-def read_json(file: BinaryIO) -> Export:
-    """Read the messages of a bulk export day file, gzipped or not."""
-    return Export(b"", read_ndjson(_gunzip(file), _message_check()))
+def read_json(file: BinaryIO, region: str | None = None) -> Export:
+    """Read the messages of a bulk export day file, gzipped or not, as read_csv does."""
+    plain = _gunzip(file)
+    refuse_other_formats(plain, "twilio-json")
+    rows = read_ndjson(plain, _message_check(region), JSON_NAMES)
+    return Export(b"", rows, JSON_NAMES)
 
 
-def read_csv(file: BinaryIO) -> Export:
-    """Read a console message log. Raises UnreadableFile without its header."""
+def read_csv(file: BinaryIO, region: str | None = None) -> Export:
+    """Read a console message log. Raises UnreadableFile without its header.
+
+    Numbers without a plus sign are national ones of the region (ISO 3166), if one is given.
+    """
+    refuse_other_formats(file, "twilio-csv")
     lines = _RememberingLines(file)
     reader = csv.reader(lines, strict=True)
     try:
@@ -84,28 +90,29 @@ def read_csv(file: BinaryIO) -> Export:
     missing = [name for name in CSV_COLUMNS if header.count(name) != 1]
     if missing:
         raise UnreadableFile(f"the header must have one column {', one '.join(missing)}")
-    return Export(lines.take(), _read_csv(lines, reader, header))
+    rows = _read_csv(lines, reader, header, _message_check(region))
+    return Export(lines.take(), rows, CSV_NAMES)
 
 
 def _gunzip(file: BinaryIO) -> BinaryIO:
     buffered: Any = file
     if not hasattr(file, "peek"):
         buffered = io.BufferedReader(cast(io.RawIOBase, file))
-    is_gzip = buffered.peek(1)[:1] == b"\x1f"
+    is_gzip = head_of(buffered).startswith(GZIP)
     return cast(BinaryIO, gzip.GzipFile(fileobj=buffered) if is_gzip else buffered)
 
 
-def _message_check() -> Check:
+def _message_check(region: str | None) -> Check:
     """Return a function that returns the checked fields of a message resource.
 
-    It returns None for a message that was never exchanged.
+    It returns None for a message that was not exchanged.
     """
-    schema = TwilioMessageSchema()
+    schema = ImportMessageSchema(region)
 
     def check(message: dict[str, Any]) -> dict[str, Any] | None:
-        if message.get("status") in NOT_EXCHANGED:
+        if message.get("status") in NOT_EXCHANGED + NOT_YET_EXCHANGED:
             return None
-        return schema.check(_translate(message))
+        return schema.check(_translate(message)) | {"has_carrier_id": True}
 
     return check
 
@@ -119,13 +126,15 @@ def _translate(message: dict[str, Any]) -> dict[str, Any]:
     if not direction:
         raise ValidationError({"direction": f"must be one of {', '.join(DIRECTIONS)}"})
     sent = message.get("date_sent")
+    is_mms, body = sid[1] == "MM", message.get("body")
     row = {
-        "id": str(uuid.uuid5(SID_NAMESPACE, sid[0])),
+        "id": str(carrier_message_id(sid[0])),
         "direction": direction,
         "from": message.get("from"),
         "to": message.get("to"),
-        "body": None if message.get("body") == "" else message.get("body"),
-        "channel": "mms" if sid[1] == "MM" else "sms",
+        # A text message without a text had none, or its text was removed at Twilio.
+        "body": (None if is_mms else "") if body in ("", None) else body,
+        "channel": "mms" if is_mms else "sms",
         "created_at": _parse_date(message.get("date_created") if sent is None else sent),
     }
     segments = message.get("num_segments")
@@ -184,9 +193,8 @@ class _RememberingLines:
 
 
 def _read_csv(
-    lines: _RememberingLines, reader: Iterator[list[str]], header: list[str]
+    lines: _RememberingLines, reader: Iterator[list[str]], header: list[str], check: Check
 ) -> Iterator[Row]:
-    check = _message_check()
     while True:
         start = lines.count + 1
         try:
@@ -215,4 +223,4 @@ def _csv_row(line: int, raw: bytes, header: list[str], cells: list[str], check: 
         row = dict(zip(header, cells, strict=True))
         return Row(line, raw, check({CSV_COLUMNS[name]: row[name] for name in CSV_COLUMNS}))
     except (ValidationError, ValueError) as error:
-        return Row(line, raw, None, explain(error))
+        return Row(line, raw, None, explain(error, CSV_NAMES))

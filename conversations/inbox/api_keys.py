@@ -16,7 +16,14 @@ from uuid import UUID
 
 from conversations.database import queries
 
-SCOPES = ("conversations:read", "messages:write", "consent:write")
+SCOPES = (
+    "conversations:read",
+    "messages:write",
+    "messages:erase",
+    "consent:read",
+    "consent:write",
+    "numbers:read",
+)
 
 BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 BRAND = "am_live_"

@@ -1,7 +1,7 @@
 """The comparison behind check-conversations: every summary and count against the messages."""
 
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from uuid import UUID
 
 from conversations.database import pool, queries
@@ -9,6 +9,8 @@ from conversations.database.connection import Connection
 from conversations.database.queries import Row
 from schemas.fields import encode_base64url
 
+# The counts of a phone number, in the order in which compare_counts returns them.
+COUNTS = ("opted_in_count", "other_count", "opted_in_record_count", "opted_out_record_count")
 NO_MESSAGES: Row = {
     "message_count": 0,
     "last_message_at": None,
@@ -86,17 +88,20 @@ def repair_counts(organization_id: UUID) -> None:
         # Every writer counts last: one that waits for this lock has committed nothing yet.
         connection.execute("LOCK TABLE conversation_counts IN EXCLUSIVE MODE")
         for row in differing_counts(organization_id, connection):
-            # Counts of a phone number that is gone cannot be repaired, and must not stop the rest.
-            with suppress(pool.IntegrityError), connection.transaction():
-                queries.execute(
-                    "repair_counts",
-                    connection,
-                    organization_id=organization_id,
-                    phone_number_id=row["phone_number_id"],
-                    opted_in_count=row["opted_in_count"] - row["stored_opted_in_count"],
-                    other_count=row["other_count"] - row["stored_other_count"],
-                    **queries.count_params(connection),
-                )
+            queries.execute(
+                "repair_counts",
+                connection,
+                organization_id=organization_id,
+                phone_number_id=row["phone_number_id"],
+                **{name: must - stored for name, (stored, must) in _compared_counts(row).items()},
+                **queries.count_params(connection),
+            )
+
+
+def _compared_counts(row: Row) -> dict[str, tuple[int, int]]:
+    """Return what a row of compare_counts says: by count, what is stored and what it must be."""
+    pairs = zip(row["stored_counts"], row["computed_counts"], strict=True)
+    return dict(zip(COUNTS, pairs, strict=True))
 
 
 def check(organization_id: UUID, repair: bool) -> Iterator[str]:
@@ -107,9 +112,12 @@ def check(organization_id: UUID, repair: bool) -> Iterator[str]:
             repair_summary(organization_id, id)
     wrong_counts = differing_counts(organization_id)
     for row in wrong_counts:
-        stored = row["stored_opted_in_count"], row["stored_other_count"]
-        computed = row["opted_in_count"], row["other_count"]
-        number = f"phone number {row['phone_number_id']}"
-        yield f"{organization_id}: {number}: counts {stored}, not {computed}"
+        number = f"phone number {row['number'] or 'deleted'} ({row['phone_number_id']})"
+        counts = [
+            f"{name} {stored}, not {must}"
+            for name, (stored, must) in _compared_counts(row).items()
+            if stored != must
+        ]
+        yield f"{organization_id}: {number}: {', '.join(counts)}"
     if repair and wrong_counts:
         repair_counts(organization_id)

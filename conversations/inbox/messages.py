@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NotRequired, TypedDict, cast
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import orjson
 from marshmallow import ValidationError
@@ -16,16 +16,21 @@ from ulid import ULID
 
 from conversations.database import pool, queries
 from conversations.database.connection import Connection
-from conversations.inbox.consent import record_consent_events
+from conversations.inbox.consent import ConsentEvent, record_consent_events
 from conversations.inbox.keywords import opted_in_by
 from conversations.inbox.organizations import NOT_YOURS
+
+# Namespace (RFC 9562 section 5.5) of the ids that carriers' ids become; never to be changed.
+CARRIER_NAMESPACE = UUID("5b1c8a0e-3c1d-4c53-8d07-9f5d3e7a6b02")
+ENDS = ("from_number", "to_number")
 
 
 class Message(TypedDict):
     """A message to record. What its source did not give is absent, not None.
 
     `phone_number_id`, `phone_number` and `contact_number` name the conversation. `opted_in` is
-    there if the text is a keyword.
+    there if the text is a keyword, or if the carrier says that it opts in or out.
+    `has_carrier_id`: a hook and an import may both report this message, each with less than all.
     """
 
     id: UUID
@@ -41,6 +46,7 @@ class Message(TypedDict):
     segment_count: NotRequired[int]
     created_at: NotRequired[datetime]
     opted_in: NotRequired[bool]
+    has_carrier_id: NotRequired[bool]
 
 
 class StoredMessage(TypedDict):
@@ -60,10 +66,14 @@ class StoredMessage(TypedDict):
 
 
 class Outcome(Enum):
-    """What became of a message: stored now, stored before, or its id belongs to another one."""
+    """What became of a message: stored now, stored before, or its id belongs to another one.
+
+    FILLED: stored before without the text or the media that were added to it now.
+    """
 
     CREATED = "imported"
     KNOWN = "already there"
+    FILLED = "filled in"
     CONFLICT = "same id, different content"
 
 
@@ -73,6 +83,14 @@ def new_message_id() -> UUID:
     raw[6] = raw[6] & 0x0F | 0x70
     raw[8] = raw[8] & 0x3F | 0x80
     return UUID(bytes=bytes(raw))
+
+
+def carrier_message_id(*parts: str) -> UUID:
+    """Return the UUIDv5 of a carrier's id, so that hooks and imports make one message of it.
+
+    Of Twilio the only part is the SID. The parts of all others begin with the carrier's name.
+    """
+    return uuid5(CARRIER_NAMESPACE, ":".join(parts))
 
 
 def complete_message(given: Mapping[str, Any], numbers: Mapping[str, UUID]) -> Message:
@@ -93,9 +111,10 @@ def complete_message(given: Mapping[str, Any], numbers: Mapping[str, UUID]) -> M
         "contact_number": given[f"{contact}_number"],
         **given,
     }
-    opted_in = opted_in_by(given.get("body") or "") if inbound else None
-    if opted_in is not None:
-        message["opted_in"] = opted_in
+    if inbound:
+        verdicts = {opted_in_by(given.get("body") or ""), given.get("opted_in")} - {None}
+        if verdicts:
+            message["opted_in"] = all(verdicts)
     return cast(Message, message)
 
 
@@ -117,7 +136,11 @@ def record_messages(organization_id: UUID, messages: Sequence[Message | Fragment
     Of messages with the same id the first counts. Raises pool.Unavailable.
     """
     with pool.transaction() as connection:
-        return _record(connection, organization_id, messages)
+        outcomes = _record(connection, organization_id, messages)
+    for message, outcome in zip(messages, outcomes, strict=True):
+        if outcome is Outcome.FILLED:
+            _fill_in(organization_id, message)
+    return outcomes
 
 
 def _record(
@@ -160,11 +183,52 @@ def _outcomes(
 
 def _compare(message: dict[str, Any], stored_message: StoredMessage) -> Outcome:
     """Compare what a message gives with what is stored; removed content cannot differ."""
+    if "has_carrier_id" in message:
+        return _compare_reports(message, stored_message)
     stored = orjson.loads(orjson.dumps(stored_message))
     removed = {"body", "media_urls"} if stored["redacted_at"] else set()
     names = message.keys() & stored.keys() - removed
     is_same = all(message[name] == stored[name] for name in names)
     return Outcome.KNOWN if is_same else Outcome.CONFLICT
+
+
+def _compare_reports(message: dict[str, Any], stored: StoredMessage) -> Outcome:
+    """Compare two reports of a carrier's message by their direction, numbers and text alone.
+
+    They differ in instants, segments and media. A text that one lacks is no difference.
+    """
+    text, stored_text = message.get("body"), stored["body"]
+    is_same = all(message[name] == stored[name] for name in ("direction", *ENDS))  # type: ignore[literal-required]
+    if not is_same or (text and stored_text and text != stored_text):
+        return Outcome.CONFLICT
+    brings_text = text and not stored_text
+    brings_media = message.get("media_urls") and not stored["media_urls"]
+    says_consent = "opted_in" in message and opted_in_by(stored_text or "") is None
+    is_news = brings_text or brings_media or says_consent
+    return Outcome.FILLED if is_news and not stored["redacted_at"] else Outcome.KNOWN
+
+
+def _fill_in(organization_id: UUID, message: Message | Fragment) -> None:
+    """Give a stored message the text and the media that it lacks, and record the consent in them.
+
+    Each in a transaction of its own, which locks the message before its conversation, as redaction
+    does: two that lock several of both would wait for each other in a circle.
+    """
+    given = orjson.loads(orjson.dumps(message))
+    with pool.transaction() as connection:
+        filled = queries.fetch_one(
+            "fill_in_message",
+            connection,
+            organization_id=organization_id,
+            id=given["id"],
+            phone_number_id=given["phone_number_id"],
+            body=given.get("body"),
+            media_urls=given.get("media_urls") or [],
+            **queries.count_params(connection),
+        )
+        if filled and "opted_in" in given:
+            event = {**given, "captured_at": filled["created_at"]}
+            record_consent_events(connection, organization_id, [cast(ConsentEvent, event)])
 
 
 def get_messages(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TypedDict, cast
 from uuid import UUID
 
-from conversations.database import queries
+from conversations.database import pool, queries
 from conversations.database.queries import Row
 
 NOT_YOURS = "is not one of your phone numbers"
@@ -47,18 +47,41 @@ def create_phone_number(organization_id: UUID, number: str, id: UUID | None = No
 
     Raises NumberTaken if `id` is given and the number has another one, or another number has it.
     """
-    queries.fetch_one("create_phone_number", organization_id=organization_id, id=id, number=number)
-    stored = find_phone_numbers(organization_id, numbers=[number]).get(number)
+    with pool.connection() as connection:
+        queries.fetch_one(
+            "create_phone_number",
+            connection,
+            organization_id=organization_id,
+            id=id,
+            number=number,
+            **queries.count_params(connection),
+        )
+    ids = [id] if id else []
+    numbers = find_phone_numbers(organization_id, numbers=[number], ids=ids)
+    stored = numbers.get(number)
     if stored is None:
-        raise NumberTaken(f"{id} is the id of another number")
+        raise NumberTaken(f"{id} is the id of another number, {next(iter(numbers))}")
     if id not in (None, stored):
         raise NumberTaken(f"{number} has the id {stored} already")
     return stored
 
 
+def delete_phone_number(organization_id: UUID, number: str) -> bool:
+    """Delete a phone number and return True; False if it has conversations or consent."""
+    with pool.connection() as connection:
+        deleted = queries.fetch_one(
+            "delete_phone_number",
+            connection,
+            organization_id=organization_id,
+            number=number,
+            **queries.count_params(connection),
+        )
+    return deleted is not None
+
+
 def list_phone_numbers(organization_id: UUID) -> dict[str, UUID]:
     """Return the ids of an organization's phone numbers, by number."""
-    return _by_number(queries.fetch_all("list_phone_numbers", organization_id=organization_id))
+    return _by_number(queries.fetch_all("get_phone_numbers", organization_id=organization_id))
 
 
 def find_phone_numbers(

@@ -55,7 +55,7 @@ def _redact_batch(
     connection: Connection, organization_id: UUID, messages: list[Row], at: datetime
 ) -> None:
     conversation_ids = list({message["conversation_id"] for message in messages})
-    queries.fetch_all(
+    conversations = queries.fetch_all(
         "lock_conversations", connection, organization_id=organization_id, ids=conversation_ids
     )
     queries.execute(
@@ -63,6 +63,7 @@ def _redact_batch(
         connection,
         organization_id=organization_id,
         ids=[message["id"] for message in messages],
+        phone_number_ids=list({row["phone_number_id"] for row in conversations}),
         redacted_at=at,
         **queries.count_params(connection),
     )

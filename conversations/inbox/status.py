@@ -15,7 +15,7 @@ def readiness() -> dict[str, Any]:
     health = queries.fetch_row("get_health")
     position = health.pop("wal_position")
     if pool.has_replica():
-        with pool.connection("replica") as connection:
+        with pool.connection("replica") as connection, connection.statement():
             lag = queries.fetch_row("get_replica_lag", connection, wal_position=position)
         health["replica_lag_bytes"] = lag["lag_bytes"]
     return {"status": "ok", "schema_version": migrations.version(), **health}

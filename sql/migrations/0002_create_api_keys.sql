@@ -18,7 +18,14 @@ CREATE TABLE api_keys (
     CONSTRAINT key_hash_is_unique UNIQUE (key_hash),
     CONSTRAINT key_hash_is_sha256 CHECK (octet_length(key_hash) = 32),
     CONSTRAINT scopes_are_known CHECK (
-        scopes <@ ARRAY['conversations:read', 'messages:write', 'consent:write']
+        scopes <@ ARRAY[
+            'conversations:read',
+            'messages:write',
+            'messages:erase',
+            'consent:read',
+            'consent:write',
+            'numbers:read'
+        ]
         AND cardinality(scopes) > 0
     )
 );

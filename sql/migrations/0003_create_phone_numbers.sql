@@ -18,3 +18,7 @@ CREATE TABLE phone_numbers (
         ~ '^(\+[1-9][0-9]{1,14}|[1-9][0-9]{2,7}|[A-Za-z][0-9A-Za-z _.&-]{0,9}[0-9A-Za-z_.&-])$'
     )
 );
+
+-- list_phone_numbers.
+CREATE INDEX phone_numbers_oldest_first
+ON phone_numbers (organization_id, created_at, id);

@@ -3,12 +3,14 @@
 WITH computed AS (
     SELECT
         phone_number_id,
-        count(*) FILTER (WHERE opted_in) AS opted_in_count,
-        count(*) FILTER (WHERE NOT opted_in) AS other_count
+        count(*) FILTER (WHERE message_count > 0 AND opted_in) AS opted_in_count,
+        count(*) FILTER (WHERE message_count > 0 AND NOT opted_in) AS other_count,
+        count(*) FILTER (WHERE consent_updated_at IS NOT NULL AND opted_in)
+            AS opted_in_record_count,
+        count(*) FILTER (WHERE consent_updated_at IS NOT NULL AND NOT opted_in)
+            AS opted_out_record_count
     FROM conversations
-    WHERE
-        organization_id = %(organization_id)s
-        AND message_count > 0
+    WHERE organization_id = %(organization_id)s
     GROUP BY phone_number_id
 ),
 
@@ -16,21 +18,42 @@ stored AS (
     SELECT
         phone_number_id,
         sum(opted_in_count)::bigint AS opted_in_count,
-        sum(other_count)::bigint AS other_count
+        sum(other_count)::bigint AS other_count,
+        sum(opted_in_record_count)::bigint AS opted_in_record_count,
+        sum(opted_out_record_count)::bigint AS opted_out_record_count
     FROM conversation_counts
     WHERE organization_id = %(organization_id)s
     GROUP BY phone_number_id
+),
+
+compared AS (
+    SELECT
+        phone_number_id,
+        ARRAY[
+            coalesce(computed.opted_in_count, 0),
+            coalesce(computed.other_count, 0),
+            coalesce(computed.opted_in_record_count, 0),
+            coalesce(computed.opted_out_record_count, 0)
+        ] AS computed_counts,
+        ARRAY[
+            coalesce(stored.opted_in_count, 0),
+            coalesce(stored.other_count, 0),
+            coalesce(stored.opted_in_record_count, 0),
+            coalesce(stored.opted_out_record_count, 0)
+        ] AS stored_counts
+    FROM computed
+    FULL JOIN stored USING (phone_number_id)
 )
 
 SELECT
-    phone_number_id,
-    coalesce(computed.opted_in_count, 0) AS opted_in_count,
-    coalesce(computed.other_count, 0) AS other_count,
-    coalesce(stored.opted_in_count, 0) AS stored_opted_in_count,
-    coalesce(stored.other_count, 0) AS stored_other_count
-FROM computed
-FULL JOIN stored USING (phone_number_id)
-WHERE
-    (coalesce(computed.opted_in_count, 0), coalesce(computed.other_count, 0))
-    <> (coalesce(stored.opted_in_count, 0), coalesce(stored.other_count, 0))
-ORDER BY phone_number_id
+    compared.phone_number_id,
+    phone_numbers.number,
+    compared.computed_counts,
+    compared.stored_counts
+FROM compared
+LEFT JOIN phone_numbers
+    ON
+        phone_numbers.organization_id = %(organization_id)s
+        AND compared.phone_number_id = phone_numbers.id
+WHERE compared.computed_counts <> compared.stored_counts
+ORDER BY compared.phone_number_id

@@ -1,6 +1,27 @@
--- Creates a phone number and returns its id; no row if the organization has the number or the id
--- already. The id may be given, to restore or to migrate.
-INSERT INTO phone_numbers (organization_id, id, number)
-VALUES (%(organization_id)s, coalesce(%(id)s::uuid, gen_random_uuid()), %(number)s)
-ON CONFLICT DO NOTHING
-RETURNING id
+-- Creates a phone number, counts the change, and returns the number's id; no row if the
+-- organization has the number or the id already. The id may be given, to restore or to migrate.
+WITH created AS (
+    INSERT INTO phone_numbers (organization_id, id, number)
+    VALUES (%(organization_id)s, coalesce(%(id)s::uuid, gen_random_uuid()), %(number)s)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+),
+
+counted AS (
+    INSERT INTO conversation_counts AS counts (
+        organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
+    )
+    SELECT
+        %(organization_id)s,
+        id,
+        %(shard)s,
+        0,
+        0,
+        %(change_step)s
+    FROM created
+    ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
+        SET change_count = counts.change_count + excluded.change_count
+)
+
+SELECT id
+FROM created

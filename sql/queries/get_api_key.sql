@@ -1,5 +1,7 @@
 -- The key with this hash, unless it is revoked or expired. It is the one query of a request that
 -- starts without an organization, because the key is what names the organization.
+-- Grouping by the primary key changes nothing, but fails while there is no primary key: a restore
+-- makes it after it has loaded all rows, and until then a key that is missing may still come.
 SELECT
     organization_id,
     id,
@@ -12,3 +14,4 @@ WHERE
     key_hash = %(key_hash)s
     AND revoked_at IS NULL
     AND (expires_at IS NULL OR expires_at > now())
+GROUP BY organization_id, id

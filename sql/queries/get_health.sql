@@ -5,6 +5,9 @@ SELECT
     coalesce(
         bool_or(coalesce(last_redaction_at, created_at) < now() - interval '26 hours'), FALSE
     ) AS redaction_is_overdue,
-    pg_current_wal_lsn()::text AS wal_position
+    CASE
+        WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+        ELSE pg_current_wal_lsn()
+    END::text AS wal_position
 FROM organizations
 WHERE message_retention_days IS NOT NULL

@@ -1,5 +1,7 @@
 -- One row about the whole deployment, all organizations (each organization_id) together. Row counts
--- are the planner's estimates: counting millions would take longer than anybody looks.
+-- are the planner's estimates: counting millions would take longer than anybody looks. The oldest
+-- message is found by phone number, because a distributed PostgreSQL refuses the same by
+-- organization.
 SELECT
     current_setting('server_version') AS server_version,
     current_setting('max_connections')::integer AS max_connections,
@@ -25,12 +27,12 @@ SELECT
     ) AS messages,
     (
         SELECT min(oldest.created_at)
-        FROM organizations
+        FROM phone_numbers
         CROSS JOIN LATERAL (
             SELECT min(messages.created_at) AS created_at
             FROM messages
             WHERE
-                messages.organization_id = organizations.id
+                messages.organization_id = phone_numbers.organization_id
                 AND (messages.body IS NOT NULL OR messages.media_urls <> '{}')
         ) AS oldest
     ) AS oldest_readable_at

@@ -1,6 +1,6 @@
--- Locks conversations in the order in which every writer locks them, so that no two writers wait
--- for each other in a circle.
-SELECT id
+-- Locks conversations and returns the phone number of each. Locked in the order of every writer, so
+-- that no two writers wait for each other in a circle.
+SELECT phone_number_id
 FROM conversations
 WHERE
     organization_id = %(organization_id)s

@@ -52,12 +52,20 @@ updated AS (
         stored.opted_out_at,
         stored.consent_updated_at,
         stored.message_count > 0 AS is_listed,
-        before.opted_in AS was_opted_in
+        before.opted_in AS was_opted_in,
+        before.consent_updated_at IS NOT NULL AND NOT before.opted_in AS was_opted_out
 ),
 
 counted AS (
     INSERT INTO conversation_counts AS counts (
-        organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
+        organization_id,
+        phone_number_id,
+        shard,
+        opted_in_count,
+        other_count,
+        change_count,
+        opted_in_record_count,
+        opted_out_record_count
     )
     SELECT
         %(organization_id)s,
@@ -65,7 +73,9 @@ counted AS (
         %(shard)s,
         coalesce(sum(opted_in::integer - was_opted_in::integer) FILTER (WHERE is_listed), 0),
         coalesce(sum(was_opted_in::integer - opted_in::integer) FILTER (WHERE is_listed), 0),
-        %(change_step)s
+        %(change_step)s,
+        sum(opted_in::integer - was_opted_in::integer),
+        sum((NOT opted_in)::integer - was_opted_out::integer)
     FROM updated
     GROUP BY phone_number_id
     ORDER BY phone_number_id
@@ -73,7 +83,10 @@ counted AS (
         SET
             opted_in_count = counts.opted_in_count + excluded.opted_in_count,
             other_count = counts.other_count + excluded.other_count,
-            change_count = counts.change_count + excluded.change_count
+            change_count = counts.change_count + excluded.change_count,
+            opted_in_record_count = counts.opted_in_record_count + excluded.opted_in_record_count,
+            opted_out_record_count
+            = counts.opted_out_record_count + excluded.opted_out_record_count
 )
 
 SELECT

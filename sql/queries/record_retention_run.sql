@@ -1,5 +1,10 @@
 -- Notes that redact-messages went through an organization. /readyz reports when that is too long
 -- ago.
+WITH clock AS (
+    SELECT statement_timestamp() AS now
+)
+
 UPDATE organizations
-SET last_redaction_at = now()
-WHERE id = %(organization_id)s
+SET last_redaction_at = clock.now
+FROM clock
+WHERE organizations.id = %(organization_id)s

@@ -1,5 +1,6 @@
 -- Removes bodies and media of messages, and the preview of each conversation whose last message is
--- among them, and counts the changes. One statement, so that no copy of a removed body is left.
+-- among them, and counts the change for their phone numbers. One statement, so that no copy of a
+-- removed body is left. lock_conversations has returned the phone numbers.
 WITH redacted AS (
     UPDATE messages
     SET
@@ -30,17 +31,12 @@ INSERT INTO conversation_counts AS counts (
 )
 SELECT
     %(organization_id)s,
-    conversations.phone_number_id,
+    number.id,
     %(shard)s,
     0,
     0,
     %(change_step)s
-FROM redacted
-INNER JOIN conversations
-    ON
-        conversations.organization_id = %(organization_id)s
-        AND redacted.conversation_id = conversations.id
-GROUP BY conversations.phone_number_id
-ORDER BY conversations.phone_number_id
+FROM unnest(%(phone_number_ids)s::uuid[]) AS number (id)
+ORDER BY number.id
 ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
     SET change_count = counts.change_count + excluded.change_count

@@ -12,15 +12,15 @@ WITH repaired AS (
     WHERE
         organization_id = %(organization_id)s
         AND id = %(id)s
-    RETURNING organization_id, phone_number_id
+    RETURNING phone_number_id
 )
 
 INSERT INTO conversation_counts AS counts (
     organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
 )
 SELECT
-    repaired.organization_id,
-    repaired.phone_number_id,
+    %(organization_id)s,
+    phone_number_id,
     %(shard)s,
     0,
     0,

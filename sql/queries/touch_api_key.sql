@@ -1,8 +1,16 @@
 -- Notes that a key was used, at most once a minute, so that requests with the same key do not wait
 -- for each other.
+WITH clock AS (
+    SELECT statement_timestamp() AS now
+)
+
 UPDATE api_keys
-SET last_used_at = now()
+SET last_used_at = clock.now
+FROM clock
 WHERE
-    organization_id = %(organization_id)s
-    AND id = %(id)s
-    AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+    api_keys.organization_id = %(organization_id)s
+    AND api_keys.id = %(id)s
+    AND (
+        api_keys.last_used_at IS NULL
+        OR api_keys.last_used_at < clock.now - interval '1 minute'
+    )

@@ -305,12 +305,12 @@ REFUSED = {
         None,
         "",
         "x" * 1601,
-        "x\0y",
         5,
         True,
         ["Hello"],
         {"text": "Hello"},
     ],
+    ("body", "must not contain NUL"): ["x\0y", "\0"],
     ("media_urls", "must be up to 10 http(s) URLs"): [
         None,
         "https://example.com/1.jpg",

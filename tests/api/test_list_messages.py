@@ -36,9 +36,9 @@ def path_of(conversation_id: str) -> str:
     return f"/v1/conversations/{conversation_id}/messages"
 
 
-def read_all(organization, path: str, limit: int) -> list[dict]:
+def read_all(organization, path: str, limit: int, **query) -> list[dict]:
     """Follow next_cursor to the end."""
-    rows, query = [], {"limit": limit}
+    rows, query = [], {"limit": limit, **query}
     for _ in range(100):
         page = organization.get(path, query).json
         assert 1 <= len(page["data"]) <= limit
@@ -107,6 +107,45 @@ def test_lists_oldest_first_and_the_same_microsecond_by_id(alice, conversation):
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
 def test_every_page_size_visits_every_message_once(alice, conversation, limit):
     assert read_all(alice, conversation, limit) == alice.get(conversation).json["data"]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
+def test_newest_first_is_exactly_the_reverse(alice, conversation, limit):
+    oldest_first = alice.get(conversation, {"order": "asc"}).json["data"]
+    assert oldest_first == alice.get(conversation).json["data"]
+    assert read_all(alice, conversation, limit, order="desc") == oldest_first[::-1]
+
+
+def test_the_last_page_can_be_read_first(alice, conversation):
+    page = alice.get(conversation, {"order": "desc", "limit": 2}).json
+    assert page["data"] == alice.get(conversation).json["data"][:-3:-1]
+    assert page["meta"]["total"] == 5
+
+
+def test_a_cursor_works_with_either_order(alice, conversation):
+    rows = alice.get(conversation).json["data"]
+    for place in range(1, 5):
+        cursor = alice.get(conversation, {"limit": place}).json["meta"]["next_cursor"]
+        after = alice.get(conversation, {"cursor": cursor}).json["data"]
+        before = alice.get(conversation, {"cursor": cursor, "order": "desc"}).json["data"]
+        assert after == rows[place:]
+        assert before == rows[: place - 1][::-1]
+        back = {"limit": 6 - place, "order": "desc"}
+        if place > 1:
+            cursor_back = alice.get(conversation, back).json["meta"]["next_cursor"]
+            assert cursor_back == cursor
+
+
+@pytest.mark.parametrize("order", ["", "ASC", "newest", "desc "])
+def test_an_order_is_asc_or_desc(alice, conversation, order):
+    response = alice.get(conversation, {"order": order})
+    assert_error(response, 422, "VALIDATION_FAILED", order="must be asc or desc")
+
+
+def test_the_next_page_keeps_the_order(alice, conversation):
+    response = alice.get(conversation, {"order": "desc", "limit": 2})
+    cursor = response.json["meta"]["next_cursor"]
+    assert response.headers["Link"] == f'<?order=desc&limit=2&cursor={cursor}>; rel="next"'
 
 
 def test_the_total_is_the_message_count_on_every_page(alice, conversation):

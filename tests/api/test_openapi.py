@@ -38,6 +38,11 @@ def operations() -> dict[str, tuple[str, str, dict]]:
     }
 
 
+def fill(path: str) -> str:
+    """A path with something well-formed for its variables."""
+    return path.replace("{id}", "A" * 22).replace("{contact_number}", contact(1))
+
+
 def documented_answers() -> list[tuple[str, int]]:
     return [
         (name, int(status))
@@ -97,6 +102,7 @@ def answers(app) -> dict:
         "contact_number": contact(4),
         "opted_in": False,
     }
+    erase = f"/v1/contacts/{contact(2)}/erase"
     large = {"body": "x" * 1024 * 1024}
     made = {
         "list_conversations": [
@@ -135,6 +141,26 @@ def answers(app) -> dict:
             client.post("/v1/consent", data=b"{}", headers=alice.auth),
             alice.post("/v1/consent", consent | {"opted_in": "no"}),
         ],
+        "list_consent": [
+            alice.get("/v1/consent"),
+            alice.get("/v1/consent", {"limit": 1}),
+            client.get("/v1/consent"),
+            reader.get("/v1/consent"),
+            alice.get("/v1/consent", {"limit": 0}),
+        ],
+        "list_phone_numbers": [
+            alice.get("/v1/phone-numbers"),
+            client.get("/v1/phone-numbers"),
+            reader.get("/v1/phone-numbers"),
+            alice.get("/v1/phone-numbers", {"limit": 0}),
+        ],
+        "erase_contact": [
+            alice.post(erase, None),
+            alice.post("/v1/contacts/x/erase", None),
+            client.post(erase),
+            reader.post(erase, None),
+            alice.post(f"{erase}?phone_number_id=1", None),
+        ],
         "livez": [client.get("/livez")],
         "readyz": [client.get("/readyz")],
         "show_openapi": [client.get("/openapi.json")],
@@ -142,7 +168,13 @@ def answers(app) -> dict:
         "show_start": [client.get("/")],
     }
     # Last, because every change above made another tag.
-    for name, path in (("list_conversations", "/v1/conversations"), ("list_messages", messages)):
+    paths = {
+        "list_conversations": "/v1/conversations",
+        "list_messages": messages,
+        "list_consent": "/v1/consent",
+        "list_phone_numbers": "/v1/phone-numbers",
+    }
+    for name, path in paths.items():
         tag = alice.get(path).headers["ETag"]
         made[name].append(alice.get(path, **{"If-None-Match": tag}))
     found = {}
@@ -172,9 +204,7 @@ def test_answers_without_a_database_are_as_documented():
             if "503" not in operation["responses"]:
                 continue
             body = {} if method == "post" else None
-            status, headers, content = service.request(
-                method.upper(), path.replace("{id}", "A" * 22), key, body
-            )
+            status, headers, content = service.request(method.upper(), fill(path), key, body)
             assert status == 503, name
             assert int(headers["Retry-After"]) >= 1
             assert_fits(content, {"$ref": "#/components/schemas/Failure"})
@@ -211,7 +241,7 @@ def test_every_route_is_documented_under_the_name_of_its_view(app):
 def test_the_paths_are_the_ones_that_answer(app):
     adapter = app.url_map.bind("localhost")
     for name, (method, path, _) in operations().items():
-        endpoint, _ = adapter.match(path.replace("{id}", "A" * 22), method.upper())
+        endpoint, _ = adapter.match(fill(path), method.upper())
         assert app.view_functions[endpoint].__name__ == name
 
 

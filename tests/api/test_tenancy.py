@@ -54,6 +54,7 @@ def twins(client) -> Twins:
         for second, own in enumerate((bob.number, bob.number, BOBS_SECOND_NUMBER))
     ]
     bob.record_consent(contact(1), True, "2026-04-28T12:00:03+00:00")
+    bob.record_consent(contact(9), True, "2026-04-28T12:00:03+00:00")
     (shared,) = alice.conversations()
     (same,) = bob.conversations(contact_number=contact(1), phone_number_id=phone_number_id)
     assert shared["id"] == same["id"], "the ids of a pair are the same in every organization"
@@ -66,7 +67,8 @@ def read_everything(organization) -> list:
     rows = organization.conversations(limit=200)
     assert rows
     paths = [f"{LIST}/{row['id']}/messages" for row in rows]
-    return [organization.get(LIST).json["meta"], rows, [organization.get(p).json for p in paths]]
+    paths += [LIST, "/v1/consent", "/v1/phone-numbers"]
+    return [organization.get(path).json for path in paths]
 
 
 # Every route of the API and what Alice tries there. Each yields her answers.
@@ -137,6 +139,47 @@ def attack_record_consent(twins: Twins) -> Iterator:
     complaint = "is not one of your phone numbers"
     assert_error(stolen, 422, "VALIDATION_FAILED", phone_number_id=complaint)
     yield stolen
+
+
+def attack_list_consent(twins: Twins) -> Iterator:
+    twins.alice.record_consent(contact(1), False, "2026-04-28T12:00:03+00:00")
+    path = "/v1/consent"
+    cursor = encode_cursor(datetime.now(UTC), uuid.UUID(int=2**128 - 1).bytes)
+    queries = [
+        {},
+        {"since": "2020-01-01T00:00:00Z"},
+        {"opted_in": "true"},
+        {"opted_in": "false"},
+        {"phone_number_id": twins.bob.phone_number_id},
+        {"phone_number_id": twins.bobs_phone_number_id},
+        *({"contact_number": number} for number in (contact(1), *BOBS_NUMBERS)),
+        {"cursor": cursor},
+    ]
+    for query in queries:
+        response = twins.alice.get(path, query)
+        assert response.status_code == 200
+        assert response.json["meta"]["total"] in (0, 1)
+        assert not any(row["opted_in"] for row in response.json["data"])
+        yield response
+
+
+def attack_list_phone_numbers(twins: Twins) -> Iterator:
+    for query in ({}, {"limit": 1}, {"cursor": "A" * 32}):
+        response = twins.alice.get("/v1/phone-numbers", query)
+        assert [row["phone_number"] for row in response.json["data"]] == [twins.alice.number]
+        assert response.json["meta"]["total"] == 1
+        yield response
+
+
+def attack_erase_contact(twins: Twins) -> Iterator:
+    # What Alice asks for is repeated to her, so each answer is left to names that are not Bob's.
+    for number, redacted in ((contact(1), 2), (contact(1), 0)):
+        response = twins.alice.post(f"/v1/contacts/{number}/erase", None)
+        assert response.json["data"] == {"contact_number": number, "messages_redacted": redacted}
+        yield response
+    for number in BOBS_NUMBERS:
+        response = twins.alice.post(f"/v1/contacts/{number}/erase", None)
+        assert response.json["data"] == {"contact_number": number, "messages_redacted": 0}
 
 
 V1_ROUTES = {

@@ -107,7 +107,7 @@ def test_another_id_for_a_known_number_is_refused(alice):
 def test_the_id_of_another_number_is_refused(alice):
     id = alice.phone_number_id
     result = flask("create-phone-number", alice.id, "+15550001111", "--id", id, ends_with=1)
-    assert say(result) == f"{id} is the id of another number"
+    assert say(result) == f"{id} is the id of another number, {alice.number}"
 
 
 def test_two_organizations_may_give_a_number_the_same_id(alice, bob):

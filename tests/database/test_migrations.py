@@ -9,7 +9,7 @@ import pytest
 
 from conversations.database import migrations
 from conversations.database.connection import connect
-from schemas.fields import PHONE_NUMBER
+from schemas.numbers import PHONE_NUMBER
 from tests.command_line import ROOT, flask_process
 from tests.conftest import DATABASE_URL, SERVER_URL, new_database
 from tests.servers import free_port, running_service

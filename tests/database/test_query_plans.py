@@ -23,7 +23,8 @@ LIMIT = 50
 BIG_TABLES = ("conversations", "messages", "phone_numbers", "api_keys")
 TENANT_TABLES = (*BIG_TABLES, "conversation_counts")
 
-# 60,000 conversations of one organization, a minute apart, on eight numbers, a third opted in;
+# 60,000 conversations of one organization, a minute apart, on eight numbers, a third opted in, a
+# sixth opted out, each of these records as old as the last message;
 # a message for each, redacted beyond a month, and 5,000 more for the newest.
 INBOX = """
 INSERT INTO organizations (id, name)
@@ -39,13 +40,20 @@ FROM organizations, generate_series(1, 8) AS n;
 INSERT INTO conversations (
     organization_id, phone_number_id, phone_number, contact_number,
     last_message_at, last_message_id,
-    last_message_direction, last_message_preview, message_count, opted_in_at
+    last_message_direction, last_message_preview, message_count,
+    opted_in_at, opted_out_at, consent_updated_at
 )
 SELECT
     lpad('1', 32, '0')::uuid, lpad(to_hex(1 + n % 8), 32, '0')::uuid, '+1555111000' || 1 + n % 8,
     '+1555' || lpad((n / 2)::text, 7, '0'),
     timestamptz '2026-04-28T12:00:00Z' - n * interval '1 minute', md5(n::text)::uuid,
-    'inbound', 'hello', 1, CASE WHEN n % 3 = 0 THEN timestamptz '2026-01-01T00:00:00Z' END
+    'inbound', 'hello', 1,
+    CASE WHEN n % 3 = 0 THEN timestamptz '2026-01-01T00:00:00Z' END,
+    CASE WHEN n % 6 = 1 THEN timestamptz '2026-01-01T00:00:00Z' END,
+    CASE
+        WHEN n % 6 IN (0, 1, 3)
+            THEN timestamptz '2026-04-28T12:00:00Z' - n * interval '1 minute'
+    END
 FROM generate_series(1, 60000) AS n;
 
 INSERT INTO conversation_counts
@@ -207,6 +215,7 @@ def assert_nothing_is_read_or_sorted_whole(plan: list[dict]) -> None:
 
 EVENT = {
     "phone_number_id": uuid.UUID(int=2),
+    "phone_number": "+15551110002",
     "contact_number": contact(772),
     "opted_in": True,
     "captured_at": NEWEST,
@@ -231,6 +240,7 @@ VALUES = {
     "limit": LIMIT,
     "id": uuid.UUID(int=2),
     "ids": [uuid.UUID(int=number) for number in range(50)],
+    "phone_number_ids": [uuid.UUID(int=2)],
     "conversation_id": uuid.UUID(int=4),
     "events": orjson.dumps([EVENT]).decode(),
     "messages": orjson.dumps([MESSAGE]).decode(),
@@ -253,6 +263,8 @@ VALUES = {
     "change_step": 1,
     "opted_in_count": 1,
     "other_count": 1,
+    "opted_in_record_count": 1,
+    "opted_out_record_count": 1,
     "message_count": 1,
     "last_message_at": NEWEST,
     "last_message_id": uuid.UUID(int=5),
@@ -360,6 +372,55 @@ def test_the_total_counts_no_conversations_but_for_contact_number_and_since(conn
         assert scan["Heap Fetches"] == 0
 
 
+def consent_index_for(filters: frozenset) -> str:
+    if "contact_number" in filters:
+        return "conversations_with_contact"
+    return "conversations_with_consent"
+
+
+@pytest.mark.parametrize("position", [NO_POSITION, POSITION], ids=["first page", "cursor"])
+@pytest.mark.parametrize("filters", COMBINATIONS, ids=name_of)
+def test_list_consent_finds_a_page_in_one_index_alone(conn, filters, position):
+    given = {name: value if name in filters else None for name, value in FILTERS.items()}
+    plan = run_list(conn, "list_consent", **given, **position)
+    assert_nothing_is_read_or_sorted_whole(plan)
+    (page,) = scans_below(plan, "Limit", "conversations")
+    assert indexes_of([page], "conversations") == {consent_index_for(filters)}
+    assert page["Actual Rows"] <= LIMIT + 1
+    if "contact_number" not in filters:
+        assert page["Node Type"] == "Index Only Scan"
+        assert page["Heap Fetches"] == 0
+    # The rows of the page are looked up one by one; what else is read counts the total.
+    others = [scan for scan in scans(plan, "conversations") if scan is not page]
+    lookups = [scan for scan in others if scan.get("Index Name") == "conversations_pkey"]
+    assert sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in lookups) <= LIMIT + 1
+    counting = [scan for scan in others if scan not in lookups]
+    assert len(counting) == (1 if filters & {"contact_number", "since"} else 0)
+    assert {scan["Index Name"] for scan in counting} <= {consent_index_for(filters)}
+
+
+IN_ORDER_OF_CONSENT = [filters for filters in COMBINATIONS if "contact_number" not in filters]
+
+
+@pytest.mark.parametrize("filters", IN_ORDER_OF_CONSENT, ids=name_of)
+def test_a_plan_for_consent_made_over_an_empty_inbox_reads_in_order(empty, filters):
+    params = {name: value if name in filters else None for name, value in FILTERS.items()}
+    params |= {"organization_id": ORGANIZATION, **NO_POSITION, "limit": LIMIT}
+    plan = list(nodes(explain_planned_once(empty, "list_consent", **params)))
+    paging = scans_below(plan, "Limit", "conversations")
+    assert indexes_of(paging, "conversations") == {"conversations_with_consent"}
+    assert "Seq Scan" not in indexes_of(plan, "conversations")
+
+
+@pytest.mark.parametrize("position", [NO_POSITION, POSITION], ids=["first page", "cursor"])
+def test_list_phone_numbers_reads_a_page_from_its_index(conn, position):
+    plan = run_list(conn, "list_phone_numbers", **position)
+    assert_nothing_is_read_or_sorted_whole(plan)
+    (page,) = scans_below(plan, "Limit", "phone_numbers")
+    assert page["Index Name"] == "phone_numbers_oldest_first"
+    assert page["Actual Rows"] <= LIMIT + 1
+
+
 @pytest.mark.parametrize("order", ["asc", "desc"])
 @pytest.mark.parametrize(
     "position", [NO_POSITION, POSITION | {"cursor_at": NEWEST - timedelta(minutes=40)}]
@@ -414,6 +475,38 @@ def test_single_rows_are_found_by_their_key(conn, name, table, index):
     assert indexes_of(plan, table) == {index}
 
 
+# What the routes and the commands run to record a message, a repeated one, a keyword, a consent
+# event, and to redact and erase. hashed(n) is the id of a message that is there.
+def hashed(number: int) -> uuid.UUID:
+    return uuid.UUID(bytes=hashlib.md5(str(number).encode(), usedforsecurity=False).digest())
+
+
+KNOWN = {"ids": [hashed(7)], "messages": orjson.dumps([MESSAGE | {"id": hashed(7)}]).decode()}
+WRITES = [
+    ("touch_api_key", {}),
+    ("find_phone_numbers", {"numbers": ["+15551110002"], "ids": []}),
+    ("find_phone_numbers", {"numbers": [], "ids": [uuid.UUID(int=2)]}),
+    ("record_messages", {}),
+    ("record_messages", KNOWN),
+    ("get_messages", KNOWN),
+    ("upsert_conversations", {}),
+    ("record_consent", {}),
+    ("lock_contact_messages", {"limit": 1000}),
+    ("lock_expired_messages", {"limit": 5, "readable_from": NEWEST}),
+    ("lock_conversations", KNOWN),
+    ("redact_messages", KNOWN),
+]
+
+
+@pytest.mark.parametrize(("name", "given"), WRITES)
+def test_a_write_reads_a_handful_of_rows_whatever_the_inbox_holds(conn, name, given):
+    plan = run(conn, name, explain_planned_once, **values_of(name) | given)
+    for table in TENANT_TABLES:
+        for scan in scans(plan, table):
+            removed = sum(count for key, count in scan.items() if key.startswith("Rows Removed"))
+            assert (scan["Actual Rows"] + removed) * scan["Actual Loops"] <= 10, scan
+
+
 @pytest.mark.parametrize("name", sorted(queries.QUERIES))
 def test_a_query_is_short_enough_for_psycopg_to_remember(name):
     assert len(queries.QUERIES[name]) <= psycopg._queries.MAX_CACHED_STATEMENT_LENGTH
@@ -449,6 +542,8 @@ def test_a_page_costs_the_key_and_one_statement(statements):
     assert statements("GET", path) == (200, 2)
     assert statements("GET", f"/v1/conversations/{'A' * 22}/messages") == (404, 2)
     assert statements("GET", f"/v1/conversations{everything}") == (200, 2)
+    assert statements("GET", f"/v1/consent{everything}") == (200, 2)
+    assert statements("GET", "/v1/phone-numbers") == (200, 2)
     tag = {"If-None-Match": 'W/"another"'}
     assert statements("GET", "/v1/conversations", headers=tag) == (200, 3)
     assert statements("GET", "/v1/conversations?limit=0", headers=tag) == (422, 1)
@@ -463,6 +558,10 @@ def test_an_invalid_request_costs_the_key_alone(statements):
     assert statements("GET", "/v1/conversations?page=2") == (422, 1)
     assert statements("GET", "/v1/conversations/x/messages") == (400, 1)
     assert statements("GET", f"/v1/conversations/{'A' * 22}/messages?limit=x") == (422, 1)
+    assert statements("GET", "/v1/consent?limit=0") == (422, 1)
+    assert statements("GET", "/v1/phone-numbers?limit=0") == (422, 1)
+    assert statements("POST", "/v1/contacts/x/erase") == (400, 1)
+    assert statements("POST", "/v1/contacts/+15550000001/erase?x=1") == (422, 1)
     for path in ("/v1/messages", "/v1/consent"):
         assert statements("POST", path, data=b"x") == (415, 1)
         assert statements("POST", path, data=long, **json) == (413, 1)

@@ -51,7 +51,8 @@ def damage(organization, change: str, number: int = 1) -> str:
 def shown(organization) -> tuple:
     answer = organization.get("/v1/conversations")
     opted_in = organization.get("/v1/conversations?opted_in=true").json["meta"]["total"]
-    return answer.json["data"], answer.json["meta"]["total"], opted_in
+    consent = organization.get("/v1/consent").json
+    return answer.json["data"], answer.json["meta"]["total"], opted_in, consent
 
 
 NO_MESSAGES = (
@@ -105,22 +106,35 @@ def test_a_summary_of_messages_that_are_gone_is_named_and_repaired(inbox_of_two)
     assert len(inbox_of_two.conversations()) == 2
 
 
+EACH_COUNT = (
+    "opted_in_count 0, not 1, other_count 0, not 1, "
+    "opted_in_record_count 0, not 1, opted_out_record_count 0, not 1"
+)
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "difference"),
     [
-        "UPDATE conversation_counts SET other_count = other_count + 1",
-        "UPDATE conversation_counts SET opted_in_count = opted_in_count - 1",
-        "DELETE FROM conversation_counts",
+        ("UPDATE conversation_counts SET other_count = 2", "other_count 2, not 1"),
+        ("UPDATE conversation_counts SET opted_in_count = 0", "opted_in_count 0, not 1"),
+        (
+            "UPDATE conversation_counts SET opted_in_record_count = 3",
+            "opted_in_record_count 3, not 1",
+        ),
+        (
+            "UPDATE conversation_counts SET opted_out_record_count = 0",
+            "opted_out_record_count 0, not 1",
+        ),
+        ("DELETE FROM conversation_counts", EACH_COUNT),
     ],
 )
-def test_counts_that_are_wrong_are_named_and_repaired(inbox_of_two, change):
+def test_counts_that_are_wrong_are_named_and_repaired(inbox_of_two, change, difference):
     right = shown(inbox_of_two)
     with pool.connection() as conn:
         conn.execute(f"{change} WHERE organization_id = %s", [inbox_of_two.id])
     (line,) = flask("check-conversations", ends_with=1).stdout.splitlines()
-    number = f"phone number {inbox_of_two.phone_number_id}"
-    assert line.startswith(f"{inbox_of_two.id}: {number}: counts ")
-    assert line.endswith(", not (1, 1)")
+    number = f"phone number {inbox_of_two.number} ({inbox_of_two.phone_number_id})"
+    assert line == f"{inbox_of_two.id}: {number}: {difference}"
     assert flask("check-conversations", "--repair").stdout == f"{line}\n"
     assert flask("check-conversations").stdout == ""
     assert shown(inbox_of_two) == right
@@ -136,7 +150,7 @@ def test_every_difference_of_every_organization_is_found(inbox_of_two, client):
     assert len([line for line in lines if line.startswith(str(other.id))]) == 1
 
 
-def test_counts_of_a_number_that_is_gone_do_not_stop_the_rest(inbox_of_two, client):
+def test_counts_of_a_number_that_is_gone_are_repaired_too(inbox_of_two, client):
     other = new_organization(client)
     other.receive(contact(1), NOON)
     for organization in (inbox_of_two, other):
@@ -154,13 +168,10 @@ def test_counts_of_a_number_that_is_gone_do_not_stop_the_rest(inbox_of_two, clie
             "UPDATE conversation_counts SET other_count = 7 WHERE organization_id = ANY(%s)",
             [[inbox_of_two.id, other.id]],
         )
-    repaired = flask("check-conversations", "--repair", ends_with=1)
-    assert len(repaired.stdout.splitlines()) == 5
-    (left,) = repaired.stderr.splitlines()
-    assert left.startswith(f"not repaired: {inbox_of_two.id}: phone number ")
-    assert flask("check-conversations", ends_with=1).stdout == left.partition(": ")[2] + "\n"
-    with pool.connection() as conn:
-        conn.execute("DELETE FROM conversation_counts WHERE shard = 100")
+    repaired = flask("check-conversations", "--repair").stdout.splitlines()
+    assert len(repaired) == 5
+    assert len([line for line in repaired if ": phone number deleted (" in line]) == 1
+    assert flask("check-conversations").stdout == ""
 
 
 def test_a_summary_that_cannot_be_repaired_is_left_and_named(inbox_of_two):

@@ -14,6 +14,7 @@ from werkzeug.routing import Rule
 from conversations import __version__
 from conversations.api.auth import SCOPES
 from conversations.api.envelope import ERRORS
+from schemas.base import QuerySchema
 from tools.openapi import responses
 from tools.openapi.operations import IF_NONE_MATCH, OPERATIONS, Operation
 
@@ -30,7 +31,24 @@ Answers are JSON, `{"success": true, "data": …}` or `{"success": false, "error
 instants are in UTC. A parameter or field that is not known here is refused, not ignored. \
 `HEAD` works where `GET` does, `OPTIONS` everywhere."""
 
-KEY_DESCRIPTION = "An API key, `am_live_…`. `flask demo` prints one for the demo inbox."
+SECURITY_SCHEMES = {
+    "api_key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key, `am_live_…`. `flask demo` prints one for the demo inbox.",
+    },
+    "key_in_query": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "key",
+        "description": "For hooks: an API key whose only scope is `messages:write`.",
+    },
+    "key_as_password": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "For hooks: the password is an API key, the user name is ignored.",
+    },
+}
 
 ERROR_DESCRIPTIONS = {
     400: "The id in the path is malformed, or the body is not a JSON object.",
@@ -51,6 +69,8 @@ ERROR_HEADERS = {
     405: ["Allow"],
     503: ["Retry-After"],
 }
+# Of answers that have no schema.
+EXAMPLES = {"text/xml": {"schema": responses.TEXT, "example": "<Response/>"}}
 EXAMPLE_DETAILS = {"to": "must be E.164", "body": "must be 1..1600 chars"}
 
 HEADERS = {
@@ -75,9 +95,8 @@ def build(app: Flask) -> dict:
         plugins=[plugin],
     )
     plugin.converter.add_attribute_function(mend_property)
-    spec.components.security_scheme(
-        "api_key", {"type": "http", "scheme": "bearer", "description": KEY_DESCRIPTION}
-    )
+    for name, scheme in SECURITY_SCHEMES.items():
+        spec.components.security_scheme(name, scheme)
     for name, (description, schema) in HEADERS.items():
         spec.components.header(name, {"description": description, "schema": schema})
     for status in ERRORS:
@@ -86,16 +105,45 @@ def build(app: Flask) -> dict:
     for name, operation in OPERATIONS.items():
         add_operation(spec, name, operation, rules[name], SCOPES.get(name))
     document = spec.to_dict()
+    for schema in document["components"]["schemas"].values():
+        nest_properties(schema)
     add_examples(document)
     return {"openapi": document["openapi"], **document}
 
 
 def mend_property(converter, field, ret: dict) -> dict:
-    """Add what apispec leaves out, and take out defaults of None: there is no null to send."""
+    """Add what apispec leaves out, and take out defaults of None: a query has no null to send."""
     if field.load_default in (None, (None, None)):
         ret.pop("default")
-        ret["type"] = field.metadata["type"]
+        if isinstance(field.parent, QuerySchema):
+            ret["type"] = field.metadata["type"]
     return {key: field.metadata[key] for key in ("const",) if key in field.metadata}
+
+
+def nest_properties(schema: dict) -> None:
+    """Turn the properties whose names are paths, such as `data.payload.id`, into nested objects."""
+    for path, part in list(schema.get("properties", {}).items()):
+        *parents, name = path.split(".")
+        is_required = path in schema.get("required", ())
+        if not parents:
+            continue
+        del schema["properties"][path]
+        inner = schema
+        for parent in parents:
+            inner = inner["properties"].setdefault(parent, {"type": "object", "properties": {}})
+        inner["properties"][name] = part
+        if is_required:
+            schema["required"].remove(path)
+            require(schema, path)
+
+
+def require(schema: dict, path: str) -> None:
+    """Make a property and the objects around it required."""
+    for name in path.split("."):
+        required = schema.setdefault("required", [])
+        if name not in required:
+            required.append(name)
+        schema = schema["properties"][name]
 
 
 def error_name(status: int) -> str:
@@ -135,13 +183,16 @@ def add_operation(
     if scope:
         description += f"\n\nRequires the `{scope}` scope."
         content["security"] = [{"api_key": [scope]}]
+        if operation.is_hook:
+            content["security"] += [{"key_in_query": []}, {"key_as_password": []}]
         errors += [401, 403, 500, 503]
     content["description"] = description
     content["parameters"] = list(operation.parameters)
     if operation.query:
-        content["parameters"] += [{"in": "query", "schema": operation.query}, IF_NONE_MATCH]
+        content["parameters"].append({"in": "query", "schema": operation.query})
+        content["parameters"] += [] if operation.is_hook else [IF_NONE_MATCH]
     if operation.body:
-        body = {"application/json": {"schema": operation.body}}
+        body = {operation.media_type: {"schema": operation.body}}
         content["requestBody"] = {"required": True, "content": body}
     content["responses"] = {
         str(status): answer_response(*answer, operation.headers if status < 304 else ["ETag"])
@@ -155,7 +206,7 @@ def answer_response(description: str, schema: type[Schema] | str | None, headers
     """Return the response of a success, whose schema may be no more than a media type."""
     response = {"description": description, "headers": header_references(headers)}
     if isinstance(schema, str):
-        response["content"] = {schema: {}}
+        response["content"] = {schema: EXAMPLES.get(schema, {})}
     elif schema:
         response["content"] = {"application/json": {"schema": schema}}
     return response
@@ -168,7 +219,7 @@ def add_examples(document: dict) -> None:
         for operation in operations.values():
             for body in (operation.get("requestBody", {}), *operation["responses"].values()):
                 for content in body.get("content", {}).values():
-                    if "schema" in content:
+                    if "schema" in content and "example" not in content:
                         content["example"] = sample(content["schema"], schemas)
 
 
@@ -186,5 +237,5 @@ def sample(schema: dict, schemas: dict):
     return {
         name: sample(part, schemas)
         for name, part in schema["properties"].items()
-        if "examples" in part or name in schema["required"]
+        if "examples" in part or name in schema.get("required", ())
     }

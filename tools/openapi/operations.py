@@ -6,10 +6,18 @@ from marshmallow import Schema
 
 from schemas import (
     CreateMessageSchema,
+    ListConsentSchema,
     ListConversationsSchema,
     ListMessagesSchema,
+    ListPhoneNumbersSchema,
     RecordConsentSchema,
 )
+from schemas.fields import PhoneNumber
+from schemas.hooks.base import HookQuerySchema
+from schemas.hooks.httpsms import HttpsmsSchema
+from schemas.hooks.smsgate import SmsgateSchema
+from schemas.hooks.telnyx import TelnyxReceivedSchema
+from schemas.hooks.twilio import TwilioSchema
 from tools.openapi import responses
 
 PAGES = """
@@ -31,6 +39,13 @@ CONVERSATION = {
     "description": "The `id` of a conversation, as it was listed.",
     "schema": responses.CONVERSATION_ID | {"examples": ["JxHXrXXWLcV-S1QSpzzy4Q"]},
 }
+CONTACT = {
+    "in": "path",
+    "name": "contact_number",
+    "required": True,
+    "description": "The number of the contact. A plus sign may be sent as it is or as `%2B`.",
+    "schema": PhoneNumber.json_schema | {"examples": ["+15554443333"]},
+}
 
 
 class Operation(NamedTuple):
@@ -45,6 +60,27 @@ class Operation(NamedTuple):
     body: type[Schema] | None = None
     parameters: tuple[dict, ...] = ()
     headers: tuple[str, ...] = ()
+    media_type: str = "application/json"
+    is_hook: bool = False
+
+
+def hook(carrier: str, body: type[Schema], **fields) -> Operation:
+    """Return the operation of a hook."""
+    return Operation(
+        "Hooks",
+        f"Record what {carrier} reports",
+        f"{carrier} calls this itself. What is not recorded, such as a status of delivery, is "
+        "answered with 200 too, and the log says why. The same call again changes nothing. Fields "
+        "that are not described here are ignored."
+        "\n\nThe key may also be the parameter `key`, if `messages:write` is its only scope, or "
+        "the password of Basic.",
+        fields.pop("answers", {200: ("What was done.", responses.HookAnswerSchema)}),
+        errors=(400, 413, 415, 422),
+        query=HookQuerySchema,
+        body=body,
+        is_hook=True,
+        **fields,
+    )
 
 
 OPERATIONS = {
@@ -95,6 +131,49 @@ OPERATIONS = {
         errors=(400, 413, 415, 422),
         body=RecordConsentSchema,
     ),
+    "list_consent": Operation(
+        "Consent",
+        "List consent",
+        "What is on record: a row for each pair of number and contact, with or without messages, "
+        "the one that changed last first. Filters combine with AND." + PAGES,
+        {
+            200: ("A page of consent records.", responses.ListConsentAnswerSchema),
+            304: ("You have this answer already.", None),
+        },
+        errors=(422,),
+        query=ListConsentSchema,
+        headers=("ETag", "Link"),
+    ),
+    "list_phone_numbers": Operation(
+        "Phone numbers",
+        "List your phone numbers",
+        "The numbers of your organization, oldest first." + PAGES,
+        {
+            200: ("A page of phone numbers.", responses.ListPhoneNumbersAnswerSchema),
+            304: ("You have this answer already.", None),
+        },
+        errors=(422,),
+        query=ListPhoneNumbersSchema,
+        headers=("ETag", "Link"),
+    ),
+    "erase_contact": Operation(
+        "Messages",
+        "Erase a contact",
+        "Remove all texts and media that you exchanged with a contact, on any of your numbers. "
+        "Messages keep their instants, and consent stays. There is no way back. Safe to repeat.",
+        {200: ("How many messages were redacted now.", responses.EraseContactAnswerSchema)},
+        errors=(400, 422),
+        parameters=(CONTACT,),
+    ),
+    "receive_twilio": hook(
+        "Twilio",
+        TwilioSchema,
+        answers={200: ("An empty TwiML document, recorded or not.", "text/xml")},
+        media_type="application/x-www-form-urlencoded",
+    ),
+    "receive_telnyx": hook("Telnyx", TelnyxReceivedSchema),
+    "receive_smsgate": hook("SMSGate", SmsgateSchema),
+    "receive_httpsms": hook("httpSMS", HttpsmsSchema),
     "livez": Operation(
         "Service",
         "Is the process alive",

@@ -118,7 +118,7 @@ class MessageSchema(AnswerSchema):
 
 
 class ConsentSchema(AnswerSchema):
-    """The answer of record_consent: what is now on record for a number and a contact."""
+    """A row of list_consent, and the answer of record_consent."""
 
     phone_number_id = Uuid(example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e")
     phone_number = PhoneNumber(example="+15551112222")
@@ -132,6 +132,28 @@ class ConsentSchema(AnswerSchema):
     opted_out_at = Instant(allow_none=True, description="The latest opt-out, or null.")
     updated_at = Instant(
         description="When this record last changed.", example="2026-04-01T09:00:00.250000Z"
+    )
+
+
+class PhoneNumberSchema(AnswerSchema):
+    """A row of list_phone_numbers."""
+
+    id = Uuid(
+        description="The `phone_number_id` of other calls.",
+        example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e",
+    )
+    phone_number = PhoneNumber(example="+15551112222")
+    created_at = Instant(
+        description="When the number was added.", example="2026-04-01T08:00:00.250000Z"
+    )
+
+
+class ErasureSchema(AnswerSchema):
+    """The answer of erase_contact."""
+
+    contact_number = PhoneNumber(example="+15554443333")
+    messages_redacted = Value(
+        COUNT, description="Messages whose text or media were removed by this call.", example=14
     )
 
 
@@ -256,6 +278,44 @@ class RecordConsentAnswerSchema(Answer):
     """The consent as it is stored."""
 
     data = fields.Nested(ConsentSchema)
+
+
+class ListConsentAnswerSchema(Answer):
+    """A page of consent records."""
+
+    data = fields.List(fields.Nested(ConsentSchema))
+    meta = fields.Nested(
+        ListMetaSchema, metadata={"examples": [first_of(2, "AAZOYk8MlJAnEdetddYtxX5LVBKnPPLh")]}
+    )
+
+
+class ListPhoneNumbersAnswerSchema(Answer):
+    """A page of phone numbers."""
+
+    data = fields.List(fields.Nested(PhoneNumberSchema))
+    meta = fields.Nested(
+        ListMetaSchema, metadata={"examples": [first_of(2, "AAZOYXh48JB8HwotnotMOp0uHworPE1e")]}
+    )
+
+
+class EraseContactAnswerSchema(Answer):
+    """What was erased."""
+
+    data = fields.Nested(ErasureSchema)
+
+
+class HookCountsSchema(AnswerSchema):
+    """What became of the messages of one call."""
+
+    recorded = Value(COUNT, description="Messages that are new.", example=1)
+    already_there = Value(COUNT, description="Messages that were recorded before.", example=0)
+    skipped = Value(COUNT, description="What is not recorded; the log says why.", example=0)
+
+
+class HookAnswerSchema(Answer):
+    """What was done."""
+
+    data = fields.Nested(HookCountsSchema)
 
 
 class LivezAnswerSchema(Answer):

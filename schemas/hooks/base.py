@@ -1,0 +1,135 @@
+"""The base of the hooks' schemas, the fields that only they have, and the query parameters."""
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any, Self
+
+from marshmallow import EXCLUDE, ValidationError, missing
+from werkzeug.datastructures import MultiDict
+
+from schemas.base import QuerySchema, RequestSchema
+from schemas.fields import PhoneNumber, Region, Strict
+from schemas.numbers import PHONE_NUMBER, to_e164
+
+
+def find(content: Any, path: str) -> Any:
+    """Return what a path such as `data.payload.id` leads to in JSON; `missing` if nothing."""
+    for name in path.split("."):
+        content = content.get(name, missing) if isinstance(content, Mapping) else missing
+    return content
+
+
+class HookSchema(RequestSchema):
+    """What is read of a carrier's request; the name of a field in the request is its path.
+
+    Other fields are ignored, because carriers add some without notice.
+    """
+
+    class Meta:
+        """What the OpenAPI document says of other fields."""
+
+        unknown = EXCLUDE
+
+    @classmethod
+    @functools.cache
+    def of_region(cls, region: str | None) -> Self:
+        """Return the schema that reads numbers without a plus sign as those of a region."""
+        return cls(region)
+
+    def check(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields under their Python names. Raises ValidationError as always."""
+        found = ((path, find(data, path)) for path in self._keys)
+        return super().check({path: value for path, value in found if value is not missing})
+
+    def check_event(self, data: Mapping[str, Any]) -> str:
+        """Return the name of the event alone: what an event holds that is skipped is not checked.
+
+        Raises ValidationError.
+        """
+        field = self.fields["event"]
+        path = str(field.data_key)
+        try:
+            return str(field.deserialize(find(data, path)))
+        except ValidationError as error:
+            raise ValidationError({path: error.messages[0]}) from None
+
+
+class CarrierId(Strict):
+    """The carrier's id of a message."""
+
+    complaint = "must be 1..64 letters, digits and hyphens"
+    pattern = re.compile("[0-9A-Za-z-]{1,64}")
+    json_schema = {"type": "string", "pattern": f"^{pattern.pattern}$"}
+
+    def read(self, value: Any) -> str:
+        """Return it unchanged."""
+        if not self.pattern.fullmatch(value):
+            raise ValueError
+        return str(value)
+
+
+class String(Strict):
+    """A string of any length."""
+
+    complaint = "must be a string"
+    json_schema = {"type": "string"}
+
+    def read(self, value: Any) -> str:
+        """Return it unchanged."""
+        if not isinstance(value, str):
+            raise TypeError
+        return value
+
+
+class Anything(Strict):
+    """A value that no request is refused for, unless it is required."""
+
+    complaint = "is required"
+
+    def read(self, value: Any) -> Any:
+        """Return it unchanged."""
+        return value
+
+
+class OwnNumber(PhoneNumber):
+    """The number of yours, where the gateway says it; an empty one is none."""
+
+    def read(self, value: Any) -> str:
+        """Return it as PhoneNumber does."""
+        return super().read(value) if value != "" else ""
+
+
+class RawNumber(Strict):
+    """A number in a query string, where a raw plus sign arrives as a space."""
+
+    complaint = PhoneNumber.complaint
+    json_schema = {"type": "string"}
+
+    def read(self, value: str) -> str:
+        """Return it with its plus sign."""
+        return "+" + value[1:] if value[:1] == " " else value
+
+
+class HookQuerySchema(QuerySchema):
+    """The query parameters of a hook, beside its key."""
+
+    number = RawNumber(
+        load_default=None,
+        description="Your number, for a gateway that does not say it.",
+        example="+15551112222",
+    )
+    region = Region(
+        load_default=None,
+        description="The country (ISO 3166) of numbers without a plus sign.",
+        example="US",
+    )
+
+    def check_query(self, args: MultiDict[str, str]) -> dict[str, Any]:
+        """Return the checked parameters, a national number as E.164."""
+        checked = super().check_query(args)
+        if checked["number"] is not None:
+            checked["number"] = to_e164(checked["number"], checked["region"])
+            if not PHONE_NUMBER.fullmatch(checked["number"]):
+                raise ValidationError({"number": PhoneNumber.complaint})
+        return checked

@@ -1,0 +1,34 @@
+-- Deletes a phone number that has neither conversations nor consent, counts the change, and returns
+-- the number's id. No row: there is no such number, or it is in use.
+WITH deleted AS (
+    DELETE FROM phone_numbers
+    WHERE
+        organization_id = %(organization_id)s
+        AND number = %(number)s
+        AND NOT EXISTS (
+            SELECT FROM conversations
+            WHERE
+                conversations.organization_id = %(organization_id)s
+                AND conversations.phone_number_id = phone_numbers.id
+        )
+    RETURNING id
+),
+
+counted AS (
+    INSERT INTO conversation_counts AS counts (
+        organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
+    )
+    SELECT
+        %(organization_id)s,
+        id,
+        %(shard)s,
+        0,
+        0,
+        %(change_step)s
+    FROM deleted
+    ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
+        SET change_count = counts.change_count + excluded.change_count
+)
+
+SELECT id
+FROM deleted
