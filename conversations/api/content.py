@@ -3,19 +3,22 @@
 from typing import Any
 from urllib.parse import parse_qsl
 
-import orjson
 from flask import request
 
 from conversations.api.envelope import ApiError
+from schemas.strict_json import load_json
 
 MAX_FORM_FIELDS = 1000
 
 
 def json_object() -> dict[str, Any]:
-    """Return the JSON object that the body is. Raises ApiError 415, 413 or 400."""
+    """Return the JSON object that the body is.
+
+    Raises ApiError 415, 413 or 400, and ValidationError if a name is repeated.
+    """
     try:
-        body = orjson.loads(_read_body("application/json"))
-    except orjson.JSONDecodeError:
+        body = load_json(_read_body("application/json"))
+    except ValueError:
         raise ApiError(400) from None
     if not isinstance(body, dict):
         raise ApiError(400)

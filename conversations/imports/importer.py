@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, Protocol, cast
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import orjson
 from marshmallow import ValidationError
@@ -58,10 +58,18 @@ class MessageTarget:
 
     def __init__(self, organization_id: UUID):
         self._organization_id = organization_id
+        self._id_namespace = organizations.get_id_namespace(organization_id)
         self._numbers = organizations.list_phone_numbers(organization_id)
 
     def prepare(self, given: dict[str, Any]) -> Prepared:
-        """Return what is recorded of checked ImportMessageSchema fields."""
+        """Return what is recorded of checked ImportMessageSchema fields.
+
+        A message without an id gets a UUIDv5 (RFC 9562 section 5.5) of its content, so that the
+        file can be imported again.
+        """
+        if "id" not in given:
+            content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
+            given["id"] = uuid5(self._id_namespace, content)
         message = complete_message(given, self._numbers)
         conversation = message["contact_number"] + message["phone_number"]
         return Prepared(message["id"], conversation, orjson.dumps(message))

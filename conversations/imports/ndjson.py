@@ -4,7 +4,6 @@ A row that cannot be read is rejected, never dropped: its bytes are kept, so tha
 to a file, corrected and imported again.
 """
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, NamedTuple
@@ -15,9 +14,6 @@ from marshmallow import ValidationError
 from conversations.imports.formats import BROKEN_FILE, BYTE_ORDER_MARK, refuse_other_formats
 from schemas.create_message import ImportMessageSchema
 from schemas.record_consent import RecordConsentSchema
-
-# Namespace (RFC 9562 section 5.5) of the ids that rows without one get; never to be changed.
-CONTENT_NAMESPACE = uuid.UUID("0c8a3e5e-6d0a-4b0e-9d5f-3f1f8f6f2c01")
 
 # No message is as long. A compressed file of a few kilobytes can hold a line of gigabytes.
 MAX_LINE_BYTES = 2**24
@@ -58,16 +54,7 @@ def read_messages(file: BinaryIO, region: str | None = None) -> Export:
     Raises UnreadableFile.
     """
     refuse_other_formats(file, "ndjson")
-    schema = ImportMessageSchema(region)
-
-    def check(row: dict[str, Any]) -> dict[str, Any]:
-        given = schema.check(row)
-        if "id" not in given:
-            content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
-            given["id"] = uuid.uuid5(CONTENT_NAMESPACE, content)
-        return given
-
-    return Export(b"", read_ndjson(file, check))
+    return Export(b"", read_ndjson(file, ImportMessageSchema(region).check))
 
 
 def read_consent(file: BinaryIO) -> Export:

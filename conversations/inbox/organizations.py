@@ -42,6 +42,12 @@ def list_organizations() -> list[Organization]:
     return cast(list[Organization], queries.fetch_all("list_organizations"))
 
 
+def get_id_namespace(organization_id: UUID) -> UUID:
+    """Return the secret namespace of the ids that are computed from a message's content."""
+    row = queries.fetch_row("get_id_namespace", organization_id=organization_id)
+    return cast(UUID, row["id_namespace"])
+
+
 def create_phone_number(organization_id: UUID, number: str, id: UUID | None = None) -> UUID:
     """Give an organization a phone number and return the number's id, old or new.
 

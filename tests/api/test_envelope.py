@@ -356,6 +356,24 @@ def test_a_malformed_id_comes_before_bad_parameters_and_those_before_the_look_up
         assert alice.client.get(malformed + query).status_code == 401
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/consent"])
+def test_a_name_that_a_body_repeats_is_refused(alice, path):
+    for text, names in (
+        ('{"body": "first", "body": "second"}', ["body"]),
+        ('{"body": "x", "to": 1, "bo\\u0064y": "y", "to": 2, "from": 3}', ["body", "to"]),
+        ('{"media_urls": [{"a": 1, "a": 1}]}', ["a"]),
+    ):
+        headers = alice.auth | {"Content-Type": "application/json"}
+        response = alice.client.post(path, data=text, headers=headers)
+        details = dict.fromkeys(names, "must be given once")
+        assert_error(response, 422, "VALIDATION_FAILED", **details)
+    for text in ('[{"a": 1, "a": 1}]', '{"a": 1, "a"}'):
+        response = alice.client.post(path, data=text, headers=headers)
+        assert_error(response, 400, "INVALID_INPUT")
+    long_number = '{"body": ' + "9" * 300 + "}"
+    assert alice.client.post(path, data=long_number, headers=headers).status_code == 422
+
+
 # Bugs
 
 
