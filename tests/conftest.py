@@ -232,6 +232,24 @@ def demo_service(demo_key):
         yield service
 
 
+@pytest.fixture(scope="session")
+def chromium():
+    """One Chromium for all tests of pages."""
+    from tests.browser import running_browser
+
+    if not shutil.which("chromedriver"):
+        pytest.skip("no chromedriver: apt-get install chromium chromium-driver, or make test")
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium):
+    """The same with a new tab, which has stored nothing and follows no other test's wishes."""
+    chromium.open_tab()
+    return chromium
+
+
 def contact(number: int) -> str:
     """A contact's number, different for each argument."""
     return f"+1555{number:07d}"
