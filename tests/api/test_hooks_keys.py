@@ -7,7 +7,7 @@ import urllib.request
 import pytest
 
 from conversations.database import pool
-from conversations.inbox import api_keys
+from conversations.inbox import api_keys, organizations
 from tests.api import hooks
 from tests.api.hooks import MAKE
 from tests.conftest import DATABASE_URL, assert_error, contact, new_organization
@@ -164,6 +164,21 @@ def test_the_use_of_a_key_is_noted(alice, hook):
     with pool.connection() as conn:
         row = conn.execute("SELECT last_used_at FROM api_keys WHERE label = 'hook'").fetchone()
     assert row["last_used_at"] is not None
+
+
+def test_a_bug_tells_neither_the_key_nor_the_message(alice, hook, carrier, monkeypatch, capfd):
+    def fail(*_, **__):
+        raise RuntimeError(f"{hook.key} {contact(1)}")
+
+    monkeypatch.setattr(organizations, "find_phone_numbers", fail)
+    response = hook.call(carrier, MAKE[carrier](alice.number))
+    assert_error(response, 500, "INTERNAL_ERROR")
+    output = capfd.readouterr()
+    said = response.text + output.out + output.err
+    assert "RuntimeError" in said
+    assert hook.key not in said
+    assert contact(1) not in said
+    assert "hello" not in said
 
 
 def test_a_client_that_sends_its_password_only_when_asked_is_let_in(app):

@@ -2,13 +2,17 @@
 
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
+import orjson
 import pytest
 
 from conversations.database import pool
 from conversations.inbox import api_keys
+from tests.api import hooks
+from tests.api.hooks import NAMES, put
 from tests.command_line import flask_process
-from tests.conftest import DATABASE_URL, new_organization
+from tests.conftest import DATABASE_URL, contact, new_organization
 from tests.servers import running_service
 
 LIST = "/v1/conversations"
@@ -90,3 +94,51 @@ def test_no_key_is_ever_answered_logged_or_printed(service):
             assert bearer not in text
             assert bearer.removeprefix("am_live_") not in text
     assert api_keys.display_prefix(key) in service.log()
+
+
+def bodies(carrier: str, secret: str, own: str) -> list[dict]:
+    """Requests of a carrier: a right one, and others with a secret where none belongs."""
+    make = hooks.MAKE[carrier]
+    contents = [make(own), make(secret), put(make(own), NAMES[carrier]["text"], secret)]
+    contents += [put(make(own), name, secret) for name in ("id", "event", secret)]
+    contents += [put(make(own), NAMES[carrier][name], secret) for name in ("id", "contact")]
+    return [*contents, {secret: secret}]
+
+
+def test_no_key_of_a_hook_is_ever_answered_or_logged(service):
+    alice = new_organization(None)
+    recorder = hooks.Hook(alice).key
+    stranger, said = api_keys.new_key(), []
+    for key in (recorder, alice.key, stranger):
+        for carrier in hooks.CARRIERS:
+            path = f"/v1/hooks/{carrier}?key={key}"
+            kind = "x-www-form-urlencoded" if carrier == "twilio" else "json"
+            for content in bodies(carrier, key, alice.number):
+                body = urlencode(content) if carrier == "twilio" else orjson.dumps(content).decode()
+                head = f"Host: x\r\nContent-Type: application/{kind}\r\nConnection: close\r\n"
+                head += f"Content-Length: {len(body.encode())}\r\n"
+                said.append(raw(service, f"POST {path} HTTP/1.1\r\n{head}\r\n{body}"))
+            close = "Host: x\r\nConnection: close\r\n"
+            said += [
+                raw(service, f"{line}\r\n{headers}\r\n")
+                for line, headers in (
+                    (f"POST {path}&{key}=1&number={key}&region={key} HTTP/1.1", close),
+                    (f"POST {path}&key={key} HTTP/1.1", close),
+                    (f"GET {path} HTTP/1.1", close),
+                    (f"POST {path}&x={'x' * 9000} HTTP/1.1", close),
+                    (f"POST {path} HTTX/1.1", close),
+                    (f"POST {path}", close),
+                    (f"POST  {path}  HTTP/1.1", close),
+                    (f"POST {path} HTTP/1.1", close + "no colon\r\n"),
+                    (f"POST {path} HTTP/1.1", close + "Transfer-Encoding: x\r\n"),
+                    (f"POST {path} HTTP/1.1", close + f"Authorization: Basic {key}\r\n"),
+                    (f"P\x00ST {path} HTTP/1.1", close),
+                )
+            ]
+    said.append(raw(service, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+    assert sum(" 200 OK\r\n" in text for text in said) >= len(hooks.CARRIERS) * 2
+    for text in [*said, service.log()]:
+        for key in (recorder, alice.key, stranger):
+            assert key.removeprefix("am_live_") not in text
+    assert "/v1/hooks/twilio" in service.log()
+    assert contact(1) not in service.log()
