@@ -112,7 +112,7 @@ def imports(alice, tmp_path):
 
     def run(**fields) -> str:
         path = tmp_path / "log.csv"
-        path.write_bytes(csv_bytes(resource(alice, sid=SID, **fields)))
+        path.write_bytes(csv_bytes(resource(alice, **{"sid": SID, **fields})))
         return flask("import-messages", alice.id, path, "--format", "twilio-csv").stdout
 
     return run
@@ -177,3 +177,19 @@ def test_an_older_message_is_filled_in_without_a_change_of_the_preview(alice, ho
     hook.call("twilio", hooks.twilio(alice.number))
     assert [each["body"] for each in hook.messages()] == ["hello", "newer"]
     assert alice.conversations()[0]["last_message_preview"] == "newer"
+
+
+def test_filling_in_and_erasing_at_once_leave_nothing_readable(alice, hook, imports):
+    for number in range(3):
+        sid = f"SM{number:032x}"
+        imports(sid=sid, body="")
+        form = hooks.twilio(alice.number, MessageSid=sid, SmsSid=sid, Body="secret")
+        with ThreadPoolExecutor(4) as threads:
+            filled = [threads.submit(hook.call, "twilio", form) for _ in range(2)]
+            erased = threads.submit(retention.erase_contact, alice.id, contact(1))
+        assert {each.result().status_code for each in filled} == {200}
+        erased.result()
+    retention.erase_contact(alice.id, contact(1))
+    assert {each["body"] for each in hook.messages()} == {None}
+    assert alice.conversations()[0]["last_message_preview"] == "[redacted]"
+    assert list(checks.check(alice.id, repair=False)) == []

@@ -32,7 +32,9 @@ def test_what_the_carrier_does_not_send_is_refused(hook, gateway, content):
     assert sentence in ("is required", "must be a string")
 
 
-@pytest.mark.parametrize("to", [5, "+15551112222", [5], [{"phone_number": "x"}], {}])
+@pytest.mark.parametrize(
+    "to", [5, "+15551112222", [5], [{"phone_number": "x"}], [{"phone_number": None}], [{}]]
+)
 def test_recipients_that_are_no_list_of_numbers_are_refused(alice, hook, to):
     for event in (hooks.telnyx(alice.number, to=to), hooks.sent_by_telnyx(alice.number, to=to)):
         response = hook.call("telnyx", event)

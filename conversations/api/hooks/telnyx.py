@@ -96,7 +96,8 @@ def _recipients(items: object, query: HookQuery) -> list[tuple[str, object]]:
     """Return the number of each recipient of a list, or an empty text, and the status."""
     found = []
     for item in items if isinstance(items, list) else []:
-        number = to_e164(str(find(item, "phone_number")), query.region)
+        number = find(item, "phone_number")
+        number = to_e164(number, query.region) if isinstance(number, str) else ""
         is_number = PHONE_NUMBER.fullmatch(number)
         found.append((number if is_number else "", find(item, "status")))
     return found
