@@ -47,7 +47,7 @@ def test_a_known_id_with_another_text_is_the_first_message(alice, hook, carrier,
     response = hook.call(carrier, content)
     assert response.status_code == 200
     assert carrier == "twilio" or counts(response) == (0, 1, 0)
-    assert reasons() == "the id is known with other content, which counts"
+    assert reasons() == "the id is known with other content: the first counts"
     assert [each["body"] for each in hook.messages()] == ["hello"]
 
 

@@ -22,7 +22,7 @@ HOOK_QUERY = HookQuerySchema()
 # What the log line says of a message that was known.
 REASONS = {
     Outcome.FILLED: "the stored message was completed",
-    Outcome.CONFLICT: "the id is known with other content, which counts",
+    Outcome.CONFLICT: "the id is known with other content: the first counts",
 }
 
 
