@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from tests.servers import free_port, wait_until
+from tests.servers import ROOT, free_port, wait_until
 
 # Neither PgBouncer nor nginx's workers run as root.
 UNPRIVILEGED_USER = "nobody"
@@ -93,3 +93,55 @@ def running_pgbouncer(
         user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
         with _running([program, str(config)], listen_port, folder / "pgbouncer.log", user):
             yield make_conninfo(url, host="127.0.0.1", port=listen_port)
+
+
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{}}
+http {{
+    include /etc/nginx/mime.types;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/conversations.conf;
+}}
+"""
+
+
+@contextlib.contextmanager
+def running_nginx(service_port: int, prefix: str = "/") -> Iterator[tuple[str, Path]]:
+    """Lend the nginx of deploy/nginx.conf before a service: its URL, and the folder of its logs.
+
+    Only the addresses and paths of this machine are put in the place of those in the file, and the
+    prefix as the file's comment says.
+    """
+    program = require("nginx", "nginx")
+    port = free_port()
+    with _folder() as folder:
+        text = (ROOT / "deploy" / "nginx.conf").read_text()
+        for old, new in (
+            ("listen 80;", f"listen 127.0.0.1:{port};"),
+            ("    listen [::]:80;\n", ""),
+            ("server 127.0.0.1:8000;", f"server 127.0.0.1:{service_port};"),
+            ("/var/log/nginx", str(folder)),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        if prefix != "/":
+            text = text.replace("location / {", f"location {prefix} {{")
+            text = text.replace(
+                "proxy_pass http://conversations;", "proxy_pass http://conversations/;"
+            )
+        (folder / "conversations.conf").write_text(text)
+        config = folder / "nginx.conf"
+        config.write_text(NGINX.format(folder=folder))
+        command = [program, "-c", str(config), "-p", str(folder), "-e", str(folder / "nginx.log")]
+        checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stderr
+        assert "warn" not in checked.stderr
+        with _running(command, port, folder / "nginx.log"):
+            yield f"http://127.0.0.1:{port}{prefix.rstrip('/')}", folder
