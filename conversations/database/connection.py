@@ -166,13 +166,13 @@ def configure(connection: Connection, prepare: bool | None, for_requests: bool) 
     if for_requests:
         statements.append(CUSTOM_PLANS_ON_CITUS.format(is_local=is_shared))
     if is_shared:
-        # The isolation of a transaction that has begun is a setting of its own.
+        # The isolation of a transaction that has begun is a setting of its own, and comes first.
         isolation = FIXED["default_transaction_isolation"].upper()
-        statements += [
+        first = [
             f"SET TRANSACTION ISOLATION LEVEL {isolation}",
             "SET LOCAL search_path TO DEFAULT",
         ]
-        connection.transaction_settings = "; ".join(statements)
+        connection.transaction_settings = "; ".join([*first, *statements])
     else:
         connection.execute(cast(LiteralString, "; ".join(statements)), prepare=False)
     connection.prepare_threshold = 0 if prepare or (prepare is None and not is_shared) else None

@@ -71,7 +71,8 @@ def migrate(connection: Connection) -> list[str]:
 
     An advisory lock in each transaction lets several machines do so at once. Raises SchemaMismatch.
     """
-    pending(connection)  # Refuses before anything is written.
+    with connection.statement():
+        pending(connection)  # Refuses before anything is written.
     done: list[str] = []
     while True:
         with connection.transaction():
@@ -112,7 +113,7 @@ def require_current(url: str, prepare: bool | None = None) -> None:
     Raises pool.Unavailable while the database is away, and SchemaMismatch.
     """
     try:
-        with connect(url, prepare=prepare, for_requests=True) as connection:
+        with connect(url, prepare=prepare, for_requests=True) as connection, connection.statement():
             files = pending(connection)
     except psycopg.OperationalError as error:
         raise pool.Unavailable(str(error).partition("\n")[0]) from error

@@ -29,7 +29,7 @@ def load() -> None:
     organizations.create_organization("Brightside Dental (demo)", id=ORGANIZATION_ID)
     for number, id in NUMBERS.items():
         organizations.create_phone_number(ORGANIZATION_ID, number, id)
-    with pool.connection() as connection:
+    with pool.transaction() as connection:
         rows = connection.execute(cast(LiteralString, MESSAGES)).fetchall()
     messages = [_message(number, row) for number, row in enumerate(rows)]
     if get_messages(ORGANIZATION_ID, [messages[-1]["id"]]):

@@ -92,6 +92,8 @@ def build(app: Flask) -> dict:
         version=__version__,
         openapi_version="3.1.0",
         info={"description": DESCRIPTION},
+        # Relative to the document, so that it is right under a prefix of a proxy too.
+        servers=[{"url": "."}],
         plugins=[plugin],
     )
     plugin.converter.add_attribute_function(mend_property)

@@ -1,0 +1,147 @@
+"""Real servers for the tests that stand in front of others: PgBouncer and nginx."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.servers import ROOT, free_port, wait_until
+
+# Neither PgBouncer nor nginx's workers run as root.
+UNPRIVILEGED_USER = "nobody"
+PGBOUNCER = """
+[databases]
+* = host={host} port={port} user={user}
+
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen_port}
+unix_socket_dir =
+auth_type = any
+pool_mode = {pool_mode}
+default_pool_size = {pool_size}
+logfile = {folder}/pgbouncer.log
+"""
+
+
+def require(program: str, package: str) -> str:
+    """Return the path of a program, or skip the test."""
+    # A user's path often lacks the folders of servers.
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.skip(f"no {program}: apt-get install {package}, or make test")
+    return found
+
+
+@contextlib.contextmanager
+def _running(command: list[str], port: int, log: Path, user: str | None = None) -> Iterator[None]:
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=user
+    )
+    try:
+
+        def listens() -> bool:
+            assert process.poll() is None, log.read_text()
+            with socket.socket() as client:
+                return client.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_until(listens)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """Lend a folder that unprivileged users can write to, whoever runs the tests."""
+    folder = Path(tempfile.mkdtemp(prefix="front", dir="/tmp"))
+    folder.chmod(0o777)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def running_pgbouncer(
+    url: str, pool_mode: str = "transaction", pool_size: int = 4
+) -> Iterator[str]:
+    """Lend a PgBouncer in front of a database, by the URL through which it is reached."""
+    program = require("pgbouncer", "pgbouncer")
+    given, listen_port = conninfo_to_dict(url), free_port()
+    with _folder() as folder:
+        config = folder / "pgbouncer.ini"
+        config.write_text(
+            PGBOUNCER.format(
+                host=given["host"],
+                port=given.get("port", 5432),
+                user=given["user"],
+                listen_port=listen_port,
+                pool_mode=pool_mode,
+                pool_size=pool_size,
+                folder=folder,
+            )
+        )
+        user = UNPRIVILEGED_USER if os.geteuid() == 0 else None
+        with _running([program, str(config)], listen_port, folder / "pgbouncer.log", user):
+            yield make_conninfo(url, host="127.0.0.1", port=listen_port)
+
+
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{}}
+http {{
+    include /etc/nginx/mime.types;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/conversations.conf;
+}}
+"""
+
+
+@contextlib.contextmanager
+def running_nginx(service_port: int, prefix: str = "/") -> Iterator[tuple[str, Path]]:
+    """Lend the nginx of deploy/nginx.conf before a service: its URL, and the folder of its logs.
+
+    Only the addresses and paths of this machine are put in the place of those in the file, and the
+    prefix as the file's comment says.
+    """
+    program = require("nginx", "nginx")
+    port = free_port()
+    with _folder() as folder:
+        text = (ROOT / "deploy" / "nginx.conf").read_text()
+        for old, new in (
+            ("listen 80;", f"listen 127.0.0.1:{port};"),
+            ("    listen [::]:80;\n", ""),
+            ("server 127.0.0.1:8000;", f"server 127.0.0.1:{service_port};"),
+            ("/var/log/nginx", str(folder)),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        if prefix != "/":
+            text = text.replace("location / {", f"location {prefix} {{")
+            text = text.replace(
+                "proxy_pass http://conversations;", "proxy_pass http://conversations/;"
+            )
+        (folder / "conversations.conf").write_text(text)
+        config = folder / "nginx.conf"
+        config.write_text(NGINX.format(folder=folder))
+        command = [program, "-c", str(config), "-p", str(folder), "-e", str(folder / "nginx.log")]
+        checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, checked.stderr
+        assert "warn" not in checked.stderr
+        with _running(command, port, folder / "nginx.log"):
+            yield f"http://127.0.0.1:{port}{prefix.rstrip('/')}", folder

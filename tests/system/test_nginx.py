@@ -1,0 +1,176 @@
+"""Behind the real nginx of deploy/nginx.conf: slow clients, nginx's own refusals, a prefix."""
+
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import orjson
+import pytest
+
+from tests.conftest import DATABASE_URL, contact, new_organization
+from tests.docs.test_recipes import run
+from tests.fronts import running_nginx
+from tests.servers import Service, free_port, running_service, wait_until
+
+LIST = "/v1/conversations"
+ULID = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    """A service with two threads in all."""
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1, WEB_THREADS=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def front(service) -> Iterator[tuple[str, Path]]:
+    with running_nginx(service.port) as running:
+        yield running
+
+
+def raw(url: str, text: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", urlsplit(url).port), timeout=10) as client:
+        client.sendall(text)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def assert_refusal(response: httpx.Response, status: int, code: str) -> None:
+    """A refusal of nginx itself has the shape of the service's errors."""
+    assert (response.status_code, response.headers["Content-Type"]) == (status, "application/json")
+    answer = response.json()
+    assert list(answer) == ["success", "error"]
+    assert list(answer["error"]) == ["code", "message", "request_id"]
+    assert answer["error"]["code"] == code
+    assert answer["error"]["request_id"] == response.headers["X-Request-Id"]
+    assert ULID.fullmatch(response.headers["X-Request-Id"])
+
+
+def test_pages_and_errors_of_the_service_pass_unchanged(front, service):
+    url, _ = front
+    alice = new_organization(None)
+    alice.receive(contact(1), "2026-04-28T12:00:01+00:00")
+    through = httpx.get(f"{url}{LIST}", headers=alice.auth)
+    direct = httpx.get(f"{service.url}{LIST}", headers=alice.auth)
+    assert (through.status_code, through.content) == (200, direct.content)
+    assert through.headers["ETag"] == direct.headers["ETag"]
+    assert [name for name in through.headers if name == "x-request-id"] == ["x-request-id"]
+    again = httpx.get(
+        f"{url}{LIST}", headers=alice.auth | {"If-None-Match": through.headers["ETag"]}
+    )
+    assert again.status_code == 304
+    for path in ("/nothing", f"{LIST}/x"):
+        assert httpx.get(f"{url}{path}").json()["error"]["code"] == "NOT_FOUND"
+    assert httpx.get(f"{url}{LIST}").status_code == 401
+
+
+def test_a_body_that_is_too_large_is_refused_in_the_envelope(front):
+    url, _ = front
+    response = httpx.post(f"{url}/v1/messages", content=b"x" * (1024 * 1024 + 1))
+    assert_refusal(response, 413, "PAYLOAD_TOO_LARGE")
+
+
+def test_a_service_that_is_away_is_unavailable_in_the_envelope():
+    with running_nginx(free_port()) as (url, _):
+        response = httpx.get(f"{url}{LIST}")
+        assert_refusal(response, 502, "UNAVAILABLE")
+        assert response.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(
+    "request_text",
+    [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000 + b"\r\n\r\n"],
+    ids=["not HTTP", "large header"],
+)
+def test_what_nginx_cannot_read_is_refused_in_the_envelope(front, request_text):
+    answer = raw(front[0], request_text)
+    assert b"<html" not in answer.lower()
+    assert orjson.loads(answer[answer.index(b"{") :])["error"]["code"] == "INVALID_INPUT"
+
+
+def test_clients_that_send_slowly_hold_no_thread_of_the_service(front):
+    url, _ = front
+    alice = new_organization(None)
+    slow = []
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    for _ in range(20):
+        client = socket.create_connection(("127.0.0.1", urlsplit(url).port))
+        client.sendall(head + b"x")
+        slow.append(client)
+    time.sleep(0.2)
+    try:
+        statuses = [
+            httpx.get(f"{url}{LIST}", headers=alice.auth, timeout=5).status_code for _ in range(10)
+        ]
+    finally:
+        for client in slow:
+            client.close()
+    assert statuses == [200] * 10
+
+
+def log_of(folder: Path) -> str:
+    return "".join(path.read_text() for path in folder.glob("*.log"))
+
+
+def test_neither_numbers_nor_keys_of_query_strings_are_in_its_logs(front):
+    url, folder = front
+    secret = "am_live_geheim"
+    httpx.get(f"{url}{LIST}?contact_number=+15557654321&key={secret}")
+    httpx.post(f"{url}/v1/messages?key={secret}", content=b"x" * (1024 * 1024 + 1))
+    with running_nginx(free_port()) as (away, away_folder):
+        httpx.get(f"{away}{LIST}?contact_number=+15557654321&key={secret}")
+        # nginx writes a line after it has answered.
+        wait_until(lambda: " POST 413 " in log_of(folder) and " GET 502 " in log_of(away_folder))
+        for log in (log_of(folder), log_of(away_folder)):
+            assert secret not in log
+            assert "5557654321" not in log
+
+
+def test_under_a_prefix_every_address_stays_under_it(service):
+    alice = new_organization(None)
+    for number in range(5):
+        alice.receive(contact(number), "2026-04-28T12:00:01+00:00")
+    with (
+        running_nginx(service.port, "/sms/") as (url, _),
+        httpx.Client(follow_redirects=False) as client,
+    ):
+        start = client.get(f"{url}/")
+        assert (start.status_code, str(start.next_request.url)) == (302, f"{url}/inbox")
+        seen, address = [], httpx.URL(f"{url}{LIST}?limit=2")
+        while address:
+            response = client.get(address, headers=alice.auth)
+            assert response.status_code == 200
+            seen += [row["contact_number"] for row in response.json()["data"]]
+            following = response.links.get("next", {}).get("url")
+            address = response.url.join(following) if following else None
+        assert len(seen) == 5
+        document = client.get(f"{url}/openapi.json")
+        (server,) = document.json()["servers"]
+        base = str(document.url.join(server["url"])).rstrip("/")
+        assert client.get(f"{base}{LIST}", headers=alice.auth).status_code == 200
+        for page in ("docs", "inbox"):
+            response = client.get(f"{url}/{page}")
+            for reference in re.findall(r'(?:src|href)="([^"]+)"', response.text):
+                if not reference.startswith(("data:", "http:", "https:", "#")):
+                    assert client.get(response.url.join(reference)).status_code == 200, reference
+
+
+@pytest.mark.parametrize("recipe", ["walk-curl", "walk-httpx", "export-csv"])
+def test_the_walks_of_the_documents_run_under_a_prefix(demo_service, demo_key, tmp_path, recipe):
+    direct = read(tmp_path, run(recipe, demo_service.url, demo_key, tmp_path))
+    with running_nginx(demo_service.port, "/sms/") as (url, _):
+        assert read(tmp_path, run(recipe, url, demo_key, tmp_path)) == direct
+    assert direct.count("+1555") > 3
+
+
+def read(folder: Path, printed: str) -> str:
+    """What a recipe printed and wrote; the file is removed."""
+    for path in folder.iterdir():
+        printed += path.read_text()
+        path.unlink()
+    return printed
