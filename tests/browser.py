@@ -126,9 +126,12 @@ class Browser:
         return base64.b64decode(self._http.get(f"{self._session}/screenshot").json()["value"])
 
     def console(self) -> list[str]:
-        """What the page, or the browser about the page, has complained of since last asked."""
+        """What the page, or the browser about the page, has complained of since last asked.
+
+        Not what the browser only suggests, such as autocomplete attributes.
+        """
         entries = self._post(f"{self._session}/se/log", type="browser")
-        return [entry["message"] for entry in entries]
+        return [entry["message"] for entry in entries if entry["level"] != "DEBUG"]
 
     def requested_urls(self) -> list[str]:
         """What was requested since last asked, by the devtools protocol."""

@@ -466,6 +466,7 @@ def test_a_key_that_is_revoked_hides_the_inbox_and_one_that_comes_back_shows_it(
     assert page.browser.text("#list") == ""
     with pool.connection() as connection:
         connection.execute("UPDATE api_keys SET revoked_at = NULL WHERE id = %s", [key["id"]])
+    page.poll()
     page.says("")
     assert contact(1) in page.browser.text("#list")
 
@@ -483,11 +484,12 @@ def test_a_lost_database_and_a_lost_service_are_said_and_the_page_goes_on_by_its
             page.says(UNAVAILABLE)
             assert page.bodies() == ["hello"]
             postgres.start()
-            page.says("")
+            page.says("")  # By itself: nobody came back to the tab.
             service.kill()
             page.poll()
             page.says(OUT_OF_REACH)
             service.start()
+            page.poll()
             page.says("")
             assert page.contacts() == [contact(1)]
             assert page.bodies() == ["hello"]
