@@ -4,8 +4,10 @@ WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 COPY . .
+# A clone made under umask 077 holds files that only their owner can read.
+RUN chmod -R a+rX .
 
-# Nobody in particular: the service writes nothing but its log.
+# The user needs no name and no home: the service writes its log, and scratch files to /tmp.
 USER 10001:10001
 
 # No EXPOSE: Dokku would publish that port in the place of 80.

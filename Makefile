@@ -22,7 +22,7 @@ lint: .venv/dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
 	$(BIN)/codespell && $(BIN)/sqlfluff lint -q sql
 
-# A browser for /docs, curl and jq for the recipes. Their tests are skipped where these are missing.
+# A browser for the pages, curl and jq for the recipes. Their tests are skipped where these are missing.
 tools:
 	@which chromedriver curl jq >/dev/null 2>&1 || { which apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy \

@@ -7,7 +7,7 @@ from flask import Flask, Request, Response, request
 from werkzeug.routing import MapAdapter
 
 from conversations import cli, settings
-from conversations.api import errors, headers, health, reference, request_log
+from conversations.api import errors, headers, health, inbox_page, reference, request_log
 from conversations.api.envelope import success
 from conversations.api.hooks.views import hooks
 from conversations.api.views import v1
@@ -81,6 +81,7 @@ def create_app() -> Flask:
     health.init_app(app)
     errors.init_app(app)
     reference.init_app(app)
+    inbox_page.init_app(app)
     cli.init_app(app)
     return app
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import psycopg
 import psycopg.conninfo
 
-from conversations.database import embedded, migrations, pool, queries, server
+from conversations.database import migrations, pool, queries
 from conversations.database.connection import connect
 from conversations.inbox import api_keys, checks, organizations
+from tools.embedded import server, shared
 
 ROOT = Path(__file__).parents[1]
 GENERATE = (Path(__file__).parent / "generate.sql").read_text()
@@ -41,7 +42,7 @@ class RunningServer:
 @contextlib.contextmanager
 def running_server() -> Iterator[RunningServer]:
     """Run a PostgreSQL for the block. Its data stays for the next run."""
-    home = embedded.server_home()
+    home = shared.server_home()
     programs, data = server.find_programs(home), home / "bench"
     if not data.exists():
         server.create(programs, data)

@@ -18,11 +18,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conversations.database import migrations, pool, server
+from conversations.database import migrations, pool
 from conversations.database.connection import connect
 from conversations.inbox import api_keys, demo, organizations
 from conversations.inbox.consent import record_consent
 from conversations.inbox.messages import complete_message, record_messages
+from tools.embedded import server
 
 
 def _new_folder() -> Path:
@@ -229,6 +230,24 @@ def demo_service(demo_key):
 
     with running_service(DATABASE_URL, WEB_CONCURRENCY=1) as service:
         yield service
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """One Chromium for all tests of pages."""
+    from tests.browser import running_browser
+
+    if not shutil.which("chromedriver"):
+        pytest.skip("no chromedriver: apt-get install chromium chromium-driver, or make test")
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(chromium):
+    """The same with a new tab, which has stored nothing and follows no other test's wishes."""
+    chromium.open_tab()
+    return chromium
 
 
 def contact(number: int) -> str:

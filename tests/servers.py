@@ -18,8 +18,8 @@ import orjson
 import psutil
 import psycopg
 
-from conversations.database.server import Programs
 from tests.conftest import PROGRAMS, SERVER_URL
+from tools.embedded.server import Programs
 
 ROOT = Path(__file__).parent.parent
 START_SECONDS = 60

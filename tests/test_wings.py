@@ -16,7 +16,8 @@ ARROWS = {
     "cli": {"imports", "inbox", "database", "schemas", "settings"},
     "imports": {"inbox", "database", "schemas"},
     "inbox": {"database", "schemas", "settings"},
-    "database": {"schemas"},
+    # The embedded PostgreSQL is a tool: a deployment has neither.
+    "database": {"schemas", "tools"},
     "settings": {"database"},
     "schemas": set(),
     "__init__": set(),

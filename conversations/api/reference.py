@@ -27,18 +27,23 @@ def _hashes(tag: str) -> str:
     return " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
 
 
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        f"script-src 'self' {_hashes('script')}",
-        f"style-src 'self' {_hashes('style')}",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
+def page_policy(script_hashes: str = "", style_hashes: str = "") -> str:
+    """Return the Content-Security-Policy of a page that uses the service's own files alone."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'self' {script_hashes}".rstrip(),
+            f"style-src 'self' {style_hashes}".rstrip(),
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        )
     )
-)
+
+
+POLICY = page_policy(_hashes("script"), _hashes("style"))
 
 
 def init_app(app: Flask) -> None:
@@ -50,18 +55,18 @@ def init_app(app: Flask) -> None:
 
 
 def show_start() -> WerkzeugResponse:
-    """Redirect to the page."""
-    return redirect("/docs")
+    """Redirect to the inbox page, by an address that is right under a prefix of a proxy too."""
+    return redirect("inbox")
 
 
 def show_openapi() -> Response:
     """Return the OpenAPI document."""
-    return _file_response(DOCUMENT, "application/json")
+    return file_response(DOCUMENT, "application/json")
 
 
 def show_docs() -> Response:
     """Return the page."""
-    response = _file_response(PAGE.encode(), "text/html")
+    response = file_response(PAGE.encode(), "text/html")
     response.headers["Content-Security-Policy"] = POLICY
     return response
 
@@ -70,7 +75,7 @@ def show_docs_file(name: str) -> Response:
     """Return one of Swagger UI's files."""
     if name not in MEDIA_TYPES:
         abort(404)
-    return _file_response(_dist_file(name), MEDIA_TYPES[name])
+    return file_response(_dist_file(name), MEDIA_TYPES[name])
 
 
 @functools.cache
@@ -78,7 +83,7 @@ def _dist_file(name: str) -> bytes:
     return (DIST / name).read_bytes()
 
 
-def _file_response(content: bytes, mimetype: str) -> Response:
+def file_response(content: bytes, mimetype: str) -> Response:
     """Return a file that a browser keeps and asks about again."""
     tag, compressed = _prepare(content)
     response = Response(content, mimetype=mimetype)

@@ -79,7 +79,7 @@ def prepare_embedded_database() -> str:
 
     The workers find the server in DATABASE_URL.
     """
-    signal.signal(signal.SIGINT, embedded.exit_on_signal)
+    signal.signal(signal.SIGINT, lambda number, _: sys.exit(128 + number))
     url = embedded.acquire()
     try:
         with pool.using(pool.PoolSettings(url)):
@@ -94,7 +94,7 @@ def prepare_embedded_database() -> str:
 
 
 def announce(key: str, server: Arbiter) -> None:
-    """Print a command that tries the service, as soon as all workers are up.
+    """Print a command that tries the service and a link to the inbox, once all workers are up.
 
     Each worker that is up takes a byte from a pipe, and the one that takes the last byte prints.
     """
@@ -102,8 +102,8 @@ def announce(key: str, server: Arbiter) -> None:
     addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
     if not addresses:
         return  # --bind names a socket that curl cannot reach by a URL.
-    header = f"'Authorization: Bearer {key}'"
-    _announcement = f"curl -H {header} http://{_reachable(addresses)}/v1/conversations"
+    header, url = f"'Authorization: Bearer {key}'", f"http://{_reachable(addresses)}"
+    _announcement = f"curl -H {header} {url}/v1/conversations\n{url}/inbox#key={key}"
     _countdown, writer = os.pipe()
     os.write(writer, LAST.rjust(server.cfg.workers, b"."))
     os.close(writer)

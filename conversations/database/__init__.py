@@ -1,4 +1,4 @@
-"""Connections, queries, migrations and the embedded server.
+"""Connections, queries and migrations.
 
 It is the only wing that imports psycopg, and it imports no other wing.
 """

@@ -129,6 +129,7 @@ def every_kind_of_answer(alice) -> list:
         alice.get("/readyz"),
         alice.get("/"),
         alice.get("/docs"),
+        alice.get("/inbox"),
         alice.get("/openapi.json"),
         alice.post("/v1/messages", {}),
         alice.client.get(LIST),
@@ -190,7 +191,16 @@ def test_an_incoming_request_id_is_logged_but_never_taken_for_ours(
         *(f"{LIST}/", f"{LIST}//", "/v1//conversations", f"{LIST}//messages", f"{LIST}/messages"),
         *(f"{LIST}/{'A' * 22}", f"{LIST}/{'A' * 22}/messages/", f"{LIST}/{'A' * 22}//messages"),
         *(f"{LIST}/{'A' * 22}/messages/x", "/v1/messages/", "/v1/consent/", "/v1/messages/x"),
-        *("/livez/", "/readyz/", "/docs/", "/openapi.json/", "/static/x", "/favicon.ico", "/.git"),
+        *(
+            "/livez/",
+            "/readyz/",
+            "/docs/",
+            "/inbox/",
+            "/openapi.json/",
+            "/static/x",
+            "/favicon.ico",
+            "/.git",
+        ),
         *("/%00", "/%FF", f"{LIST}%00", f"{LIST}%2F", "/..%2F..%2Fetc"),
         *(f"{LIST};x=1", f"{LIST}.json", "/v1/conversations%20", "/" + "x" * 2000),
     ],
@@ -201,10 +211,10 @@ def test_an_unknown_path_is_a_404_and_never_a_redirect(alice, path):
     assert_error(alice.client.post(path, data=b"x"), 404, "NOT_FOUND")
 
 
-def test_the_one_redirect_is_from_the_root_to_the_docs(client):
+def test_the_one_redirect_is_from_the_root_to_the_inbox(client):
     response = client.get("/")
     assert response.status_code == 302
-    assert response.headers["Location"] == "/docs"
+    assert response.headers["Location"] == "inbox"  # Relative, as a proxy's prefix needs it.
 
 
 @pytest.mark.parametrize("path", sorted(METHODS))

@@ -9,7 +9,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
 import app as service
 from conversations.api.views import CREATE_MESSAGE, RECORD_CONSENT
@@ -48,6 +48,9 @@ def test_the_service_keeps_to_its_own_document(case):
     organization = hostile_target()
     # A schema cannot say "not in the future" or "one of your numbers", so a body may be refused.
     excluded = [positive_data_acceptance] if case.method == "POST" else []
+    if case.path.startswith("/v1/hooks/"):
+        # What a carrier sends that is not recorded is not checked.
+        excluded.append(negative_data_rejection)
     headers = organization.auth | {"Accept-Encoding": "identity"}
     case.call_and_validate(headers=headers, excluded_checks=excluded)
 

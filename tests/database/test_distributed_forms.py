@@ -118,7 +118,8 @@ def test_every_new_row_takes_the_organization_from_the_parameter(catalog, name):
             assert is_organization(uncast(row.expressions[place].unalias()))
 
 
-@pytest.mark.parametrize("name", sorted(PARSED))
+# get_health asks for the server's own state and reads a reference table alone, on the coordinator.
+@pytest.mark.parametrize("name", sorted(set(PARSED) - {"get_health"}))
 def test_no_set_case_or_on_conflict_calls_a_volatile_or_clock_function(unsteady, name):
     parts = list(PARSED[name].find_all(exp.Case, exp.OnConflict))
     for update in PARSED[name].find_all(exp.Update):

@@ -266,6 +266,8 @@ VALUES = {
     "opted_in_record_count": 1,
     "opted_out_record_count": 1,
     "message_count": 1,
+    "body": "hello",
+    "media_urls": [],
     "last_message_at": NEWEST,
     "last_message_id": uuid.UUID(int=5),
     "last_message_direction": "inbound",
@@ -495,6 +497,7 @@ WRITES = [
     ("lock_expired_messages", {"limit": 5, "readable_from": NEWEST}),
     ("lock_conversations", KNOWN),
     ("redact_messages", KNOWN),
+    ("fill_in_message", {"id": hashed(7)}),
 ]
 
 

@@ -50,8 +50,8 @@ def test_every_route_is_in_the_readme_with_its_scope():
     documented.pop("GET /metrics")  # Served only with METRICS=true.
     actual = {}
     for rule in service.app.url_map.iter_rules():
-        if rule.rule == "/" or rule.rule.startswith("/docs/"):
-            continue  # The redirect to /docs, and its files.
+        if rule.rule == "/" or rule.rule.startswith(("/docs/", "/inbox/")):
+            continue  # The redirect to /inbox, and the files of the pages.
         (method,) = rule.methods - {"HEAD", "OPTIONS"}
         name = rule.endpoint.rpartition(".")[2]
         actual[f"{method} {rule.rule}"] = SCOPES.get(name, "")

@@ -109,6 +109,7 @@ class MakeRun:
                 text=True,
             )
         self.curl = self.process.stdout.readline().strip()
+        self.link = self.process.stdout.readline().strip()
 
     @property
     def key(self) -> str:
@@ -164,10 +165,11 @@ def page_rows(response: dict) -> list[dict]:
     return [row for row in rows if row in PAGE_EXAMPLE]
 
 
-def test_the_printed_line_answers_with_the_conversations_of_the_page(tree):
+def test_the_printed_line_answers_with_the_conversations_of_the_page_and_a_link_follows(tree):
     run = MakeRun(tree)
     assert run.curl.startswith("curl ")
     assert run.curl.endswith(f" http://localhost:{run.port}/v1/conversations")
+    assert run.link == f"http://localhost:{run.port}/inbox#key={run.key}"
     response = run.get()
     assert page_rows(response) == PAGE_EXAMPLE
     assert response["meta"]["total"] == len(response["data"])
@@ -399,6 +401,7 @@ def has_ipv6() -> bool:
 def test_it_listens_on_each_host_and_names_one(tree, host, name, answering):
     run = MakeRun(tree, HOST=host)
     assert run.curl.endswith(f" http://{name}:{run.port}/v1/conversations")
+    assert run.link.startswith(f"http://{name}:{run.port}/inbox#key=")
     assert page_rows(run.get()) == PAGE_EXAMPLE
     for address in ("127.0.0.1", "::1"):
         family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -194,7 +194,13 @@ OPERATIONS = {
     "show_docs": Operation(
         "Service", "This document as a page", "", {200: ("The page.", "text/html")}
     ),
+    "show_inbox": Operation(
+        "Service",
+        "The inbox as a page",
+        "The page asks for a key and shows the inbox of that key. It changes nothing.",
+        {200: ("The page.", "text/html")},
+    ),
     "show_start": Operation(
-        "Service", "The way to the page", "", {302: ("To `/docs`.", None)}, headers=("Location",)
+        "Service", "The way to the inbox", "", {302: ("To `inbox`.", None)}, headers=("Location",)
     ),
 }

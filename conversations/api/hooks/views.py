@@ -1,15 +1,13 @@
-"""The view behind all hooks, and the table of the carriers."""
+"""The views of the hooks. They differ only in how a request is read, and in the response."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
-from conversations.api.auth import SCOPES, authenticate_hook, note_use
+from conversations.api.auth import authenticate_hook, note_use, requires_scope
 from conversations.api.content import form_fields, json_object
 from conversations.api.context import current_context, current_key
 from conversations.api.envelope import success
@@ -28,51 +26,58 @@ REASONS = {
 }
 
 
-def twilio_response(_: dict[str, int]) -> Response:
-    """Return an empty TwiML document: Twilio takes JSON for an error, a text for a reply."""
-    return Response("<Response/>", content_type="text/xml")
-
-
-@dataclass(frozen=True)
-class Carrier:
-    """How the content of a carrier's request is taken and read, and what it gets in response."""
-
-    read: Read
-    content: Callable[[], Mapping[str, Any]] = json_object
-    response: Callable[[dict[str, int]], Response] = success
-
-
-CARRIERS = {
-    "twilio": Carrier(twilio.read, form_fields, twilio_response),
-    "telnyx": Carrier(telnyx.read),
-    "smsgate": Carrier(smsgate.read),
-    "httpsms": Carrier(httpsms.read),
-}
-
 hooks = Blueprint("hooks", __name__, url_prefix="/v1/hooks")
 hooks.before_request(authenticate_hook)
 hooks.after_request(note_use)
 
 
-def receive(carrier: Carrier) -> Response:
-    """Record what a carrier reports; the log line says why something was not recorded."""
-    content = carrier.content()
+@hooks.post("/twilio")
+@requires_scope("messages:write")
+def receive_twilio() -> Response:
+    """Record what Twilio reports, and answer in TwiML: it takes JSON for an error."""
+    record(twilio.read, form_fields())
+    return Response("<Response/>", content_type="text/xml")
+
+
+@hooks.post("/telnyx")
+@requires_scope("messages:write")
+def receive_telnyx() -> Response:
+    """Record what Telnyx reports."""
+    return success(record(telnyx.read, json_object()))
+
+
+@hooks.post("/smsgate")
+@requires_scope("messages:write")
+def receive_smsgate() -> Response:
+    """Record what SMSGate reports."""
+    return success(record(smsgate.read, json_object()))
+
+
+@hooks.post("/httpsms")
+@requires_scope("messages:write")
+def receive_httpsms() -> Response:
+    """Record what httpSMS reports."""
+    return success(record(httpsms.read, json_object()))
+
+
+def record(read: Read, content: Mapping[str, Any]) -> dict[str, int]:
+    """Record what a carrier's module reads of a request, and return how much was done.
+
+    The log line says why something was not recorded. Raises ValidationError, pool.Unavailable.
+    """
     args = request.args.copy()
     args.poplist("key")
-    query = HookQuery(**HOOK_QUERY.check_query(args))
-    read = carrier.read(content, query)
-    reports = [each for each in read if isinstance(each, Report)]
+    found = read(content, HookQuery(**HOOK_QUERY.check_query(args)))
+    reports = [each for each in found if isinstance(each, Report)]
     numbers = _own_numbers(reports)
     ours = [report for report in reports if report.own_number in numbers]
-    skips = [each.reason for each in read if isinstance(each, Skip)]
+    skips = [each.reason for each in found if isinstance(each, Skip)]
     skips += ["a copy: the number is in cc alone" for report in ours if report.is_copy]
     current_context().reasons += skips
     outcomes = _record([report for report in ours if not report.is_copy], numbers)
     recorded = outcomes.count(Outcome.CREATED)
     already_there = len(outcomes) - recorded
-    return carrier.response(
-        {"recorded": recorded, "already_there": already_there, "skipped": len(skips)}
-    )
+    return {"recorded": recorded, "already_there": already_there, "skipped": len(skips)}
 
 
 def _own_numbers(reports: list[Report]) -> dict[str, UUID]:
@@ -100,8 +105,3 @@ def _record(reports: list[Report], numbers: dict[str, UUID]) -> list[Outcome]:
     reasons += [reason for report in reports for reason in report.reasons]
     reasons += [REASONS[outcome] for outcome in outcomes if outcome in REASONS]
     return outcomes
-
-
-for name, each in CARRIERS.items():
-    SCOPES[f"receive_{name}"] = "messages:write"
-    hooks.post(f"/{name}", endpoint=f"receive_{name}")(partial(receive, each))

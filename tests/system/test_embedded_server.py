@@ -8,8 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from conversations.database import server
 from tests.conftest import FOLDER, PROGRAMS
+from tools.embedded import server
 
 
 @pytest.fixture
