@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import functools
 
-from bench import anatomy, database, load, reading, servers, writing
+from bench import anatomy, database, fairness, load, reading, servers, writing
 from bench.servers import Usage
 
 print = functools.partial(print, flush=True)
@@ -16,7 +16,7 @@ FLAT = 1.15
 def main() -> None:
     """Run the parts that were asked for; without one, all but `flat`."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parts = {"read": read, "write": write, "profile": profile, "flat": flat}
+    parts = {"read": read, "write": write, "profile": profile, "flat": flat, "fairness": share}
     parser.add_argument("parts", nargs="*", choices=[[], *parts], metavar="|".join(parts))
     parser.add_argument("--conversations", type=int, default=100_000, help="10 messages each")
     parser.add_argument("--messages", type=int, default=100_000, help="how many to import")
@@ -116,6 +116,24 @@ def flat(postgres, options) -> None:
         ratio = p50s[1] / p50s[0]
         note = "" if ratio <= FLAT else f"  over {FLAT}"
         print(f"{row.name:38}", *(f"{p50:10.2f}" for p50 in p50s), f"{ratio:8.2f} x{note}")
+
+
+def share(postgres, options) -> None:
+    """Print what two clients of an organization see while another one has many."""
+    inbox = database.inbox(postgres.url, options.conversations, print)
+    keys = inbox.key, fairness.small_organization()
+    print(f"\n{fairness.HEAD}")
+    with servers.product(inbox.url) as server:
+        for kind, path in (("page", fairness.PAGE), ("slow page", fairness.SLOW_PAGE)):
+            for many in fairness.MANY:
+                runs = [
+                    fairness.measure(server.origin, keys, path, many, options.seconds)
+                    for _ in range(options.rounds)
+                ]
+                large, small = map(list, zip(*runs, strict=True))
+                print(fairness.line(f"{many} clients, {kind}", fairness.typical(large)))
+                label = f"beside {fairness.FEW} clients of another organization"
+                print(fairness.line(label, fairness.typical(small)))
 
 
 if __name__ == "__main__":

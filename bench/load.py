@@ -43,12 +43,20 @@ class Result:
 
 def run(origin: str, what: Requests, seconds: int, connections: int = CONNECTIONS) -> Result:
     """Keep that many connections busy for a while. Raises Failed if a request did."""
+    seen, errors = attempt(origin, what, seconds, connections)
+    if errors:
+        raise Failed(f"{errors} of {seen.requests} requests to {what.paths[0]}")
+    return seen
+
+
+def attempt(
+    origin: str, what: Requests, seconds: int, connections: int = CONNECTIONS
+) -> tuple[Result, int]:
+    """Keep that many connections busy for a while; return also how many requests failed."""
     client = _run_wrk if shutil.which("wrk") else _run_python
     seen = client(origin, what, seconds, connections)
     errors = seen.pop("errors")
-    if errors:
-        raise Failed(f"{errors} of {seen['requests']} requests to {what.paths[0]}")
-    return Result(**seen)
+    return Result(**seen), errors
 
 
 def _run_wrk(origin: str, what: Requests, seconds: int, connections: int) -> dict:

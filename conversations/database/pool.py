@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -17,8 +18,10 @@ from conversations.database.connection import (
     connect_options,
     connect_timeout_seconds,
 )
+from conversations.database.fair_queue import FairQueue
 
-# How long a request waits for a connection: in short steps, each of which may find it down.
+# How long a request waits for a connection, and for one that is being opened, in steps, each of
+# which may find the database down.
 CHECKOUT_TIMEOUT_SECONDS = 2.0
 CHECKOUT_STEP_SECONDS = 0.1
 DOWN_CHECKOUT_STEP_SECONDS = 0.02
@@ -94,6 +97,7 @@ class Pool(ConnectionPool[Connection]):
     """A pool that remembers that its database is down, so that no request waits for it in vain."""
 
     def __init__(self, url: str | None, role: str, settings: PoolSettings):
+        self.queue = FairQueue(settings.pool_size)
         self._down_until = 0.0
         self._prepare, self._for_requests = settings.prepare, settings.for_requests
         # The URL may allow more time for a connection than a request otherwise waits.
@@ -118,13 +122,29 @@ class Pool(ConnectionPool[Connection]):
 
     def _mark_down(self, _: ConnectionPool[Connection]) -> None:
         self._down_until = time.monotonic() + DOWN_SECONDS
+        self.queue.turn_away()
 
     def _is_down(self) -> bool:
         return time.monotonic() < self._down_until
 
-    def check_out(self) -> Connection:
-        """Return a connection. Raises PoolTimeout at once while the database is down."""
+    def check_out(self, organization_id: UUID | None) -> Connection:
+        """Return a connection, which `give_back` takes back, when it is the organization's turn.
+
+        Raises PoolTimeout, at once while the database is down.
+        """
         deadline = time.monotonic() + max(CHECKOUT_TIMEOUT_SECONDS, self._first_timeout)
+        is_down = self._is_down()
+        timeout = DOWN_CHECKOUT_STEP_SECONDS if is_down else deadline - time.monotonic()
+        if not self.queue.enter(organization_id, timeout):
+            raise PoolTimeout("no connection was free in time")
+        try:
+            return self._check_out_by(deadline)
+        except BaseException:
+            self.queue.leave(organization_id)
+            raise
+
+    def _check_out_by(self, deadline: float) -> Connection:
+        """Return a connection, which is there unless it is being opened."""
         while True:
             step = DOWN_CHECKOUT_STEP_SECONDS if self._is_down() else CHECKOUT_STEP_SECONDS
             try:
@@ -132,6 +152,11 @@ class Pool(ConnectionPool[Connection]):
             except PoolTimeout:
                 if self._is_down() or time.monotonic() > deadline:
                     raise
+
+    def give_back(self, connection: Connection, organization_id: UUID | None) -> None:
+        """Take a connection back, and let the next one in the queue use it."""
+        self.putconn(connection)
+        self.queue.leave(organization_id)
 
 
 def _refuse_closed(connection: Connection) -> None:
@@ -202,18 +227,21 @@ def has_replica() -> bool:
 
 
 @contextlib.contextmanager
-def connection(role: str = "primary") -> Iterator[Connection]:
-    """Check out a connection for the block. Raises Unavailable for whatever only time can mend."""
+def connection(role: str = "primary", organization_id: UUID | None = None) -> Iterator[Connection]:
+    """Check out a connection for the block, on behalf of an organization if it is known.
+
+    Raises Unavailable for whatever only time can mend.
+    """
     try:
         pool = _pool(role)
-        checked_out = pool.check_out()
+        checked_out = pool.check_out(organization_id)
         try:
             yield checked_out
         except STALE_SESSION:
             checked_out.close()
             raise
         finally:
-            pool.putconn(checked_out)
+            pool.give_back(checked_out, organization_id)
     except SCHEMA_LACKS as error:
         raise SchemaBehind(_describe(error)) from error
     except TEMPORARY as error:
@@ -225,12 +253,12 @@ def _describe(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def transaction() -> Iterator[Connection]:
+def transaction(organization_id: UUID | None = None) -> Iterator[Connection]:
     """Check out a connection inside a transaction, which any error rolls back.
 
     Raises Unavailable as `connection` does.
     """
-    with connection() as checked_out, checked_out.transaction():
+    with connection(organization_id=organization_id) as checked_out, checked_out.transaction():
         yield checked_out
 
 
@@ -244,8 +272,9 @@ class PoolUsage:
 
 def usage() -> PoolUsage:
     """Return the usage of all pools of this process together."""
-    stats = [pool.get_stats() for name, pool in _pools.items() if name[0] == os.getpid()]
+    pools = [pool for name, pool in _pools.items() if name[0] == os.getpid()]
+    stats = [pool.get_stats() for pool in pools]
     return PoolUsage(
         in_use=sum(one["pool_size"] - one["pool_available"] for one in stats),
-        waiting=sum(one["requests_waiting"] for one in stats),
+        waiting=sum(len(pool.queue) for pool in pools),
     )

@@ -81,11 +81,15 @@ def _run(query: str, connection: Connection, params: Row) -> psycopg.Cursor[Row]
 
 
 @contextlib.contextmanager
-def _given_or_new(connection: Connection | None) -> Iterator[Connection]:
+def _given_or_new(connection: Connection | None, params: Row) -> Iterator[Connection]:
     if connection:
         yield connection
     else:
-        with pool.connection() as checked_out, checked_out.statement():
+        organization_id = params.get("organization_id")
+        with (
+            pool.connection(organization_id=organization_id) as checked_out,
+            checked_out.statement(),
+        ):
             yield checked_out
 
 
@@ -94,13 +98,13 @@ def fetch_all(name: str, connection: Connection | None = None, /, **params: Any)
 
     Raises pool.Unavailable.
     """
-    with _given_or_new(connection) as used:
+    with _given_or_new(connection, params) as used:
         return _run(QUERIES[name], used, params).fetchall()
 
 
 def fetch_one(name: str, connection: Connection | None = None, /, **params: Any) -> Row | None:
     """Run a query as fetch_all does and return its first row, or None."""
-    with _given_or_new(connection) as used:
+    with _given_or_new(connection, params) as used:
         return _run(QUERIES[name], used, params).fetchone()
 
 
@@ -114,7 +118,7 @@ def fetch_row(name: str, connection: Connection | None = None, /, **params: Any)
 
 def execute(name: str, connection: Connection | None = None, /, **params: Any) -> int:
     """Run a statement as fetch_all does and return the number of rows that it touched."""
-    with _given_or_new(connection) as used:
+    with _given_or_new(connection, params) as used:
         return _run(QUERIES[name], used, params).rowcount
 
 
@@ -141,7 +145,7 @@ def fetch_page(name: str, /, **params: Any) -> Page | None:
 
 def _fetch_page(name: str, role: str, params: Row) -> Page | None:
     given = frozenset(param for param, value in params.items() if value is not None)
-    with pool.connection(role) as connection, connection.statement():
+    with pool.connection(role, params["organization_id"]) as connection, connection.statement():
         row = _run(specialize(name, given), connection, params).fetchone()
     return Page(**row) if row else None
 

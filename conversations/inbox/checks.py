@@ -39,7 +39,7 @@ def _merge(left: Iterator[Row], right: Iterator[Row]) -> Iterator[tuple[Row | No
 def differing_summaries(organization_id: UUID) -> list[tuple[UUID, list[str]]]:
     """Return the ids of conversations whose summary is wrong, each with the wrong columns."""
     params = {"organization_id": organization_id, "ids": None}
-    with pool.transaction() as connection:
+    with pool.transaction(organization_id) as connection:
         # One snapshot for both streams, so that messages that arrive meanwhile are no difference.
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         with (
@@ -63,7 +63,7 @@ def _differences(is_row: Row | None, must_row: Row | None) -> tuple[UUID, list[s
 
 def repair_summary(organization_id: UUID, id: UUID) -> None:
     """Replace the summary of one conversation by the computed one, under its lock."""
-    with pool.transaction() as connection:
+    with pool.transaction(organization_id) as connection:
         params = {"organization_id": organization_id, "ids": [id]}
         queries.fetch_all("lock_conversations", connection, **params)
         computed = queries.fetch_one("compute_summaries", connection, **params)
@@ -84,7 +84,7 @@ def differing_counts(organization_id: UUID, connection: Connection | None = None
 
 def repair_counts(organization_id: UUID) -> None:
     """Add to each wrong count what it lacks, while no other transaction counts."""
-    with pool.transaction() as connection:
+    with pool.transaction(organization_id) as connection:
         # Every writer counts last: one that waits for this lock has committed nothing yet.
         connection.execute("LOCK TABLE conversation_counts IN EXCLUSIVE MODE")
         for row in differing_counts(organization_id, connection):
