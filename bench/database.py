@@ -12,7 +12,7 @@ import psycopg.conninfo
 
 from conversations.database import migrations, pool, queries
 from conversations.database.connection import connect
-from conversations.inbox import api_keys, checks
+from conversations.inbox import api_keys, checks, organizations
 from tools.embedded import server, shared
 
 ROOT = Path(__file__).parents[1]
@@ -71,16 +71,9 @@ def use(url: str) -> None:
 
 def new_organization(numbers: list[str]) -> str:
     """Create the organization with its numbers and return a key with every scope."""
-    queries.fetch_one(
-        "create_organization",
-        organization_id=ORGANIZATION_ID,
-        name="Bench",
-        message_retention_days=None,
-    )
+    organizations.create_organization("Bench", id=ORGANIZATION_ID)
     for number in numbers:
-        queries.fetch_one(
-            "create_phone_number", organization_id=ORGANIZATION_ID, id=None, number=number
-        )
+        organizations.create_phone_number(ORGANIZATION_ID, number)
     return api_keys.create_api_key(ORGANIZATION_ID, api_keys.SCOPES, "bench")
 
 
