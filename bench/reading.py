@@ -8,7 +8,7 @@ from statistics import median
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-from bench import limits, load, servers
+from bench import limits, load, parity, servers
 from bench.database import ORGANIZATION_ID, Inbox
 from bench.load import Requests
 from bench.servers import Server, Usage
@@ -125,20 +125,34 @@ def _middle(inbox: Inbox, conversation: dict) -> str:
 
 
 @contextlib.contextmanager
-def peers(url: str):
-    """Run the peers; lend a row for each."""
+def peers(service: Server, inbox: Inbox):
+    """Run the peers; yield a row for each that does the same work, and one for each bare page.
+
+    Raises parity.Differs if one of the former does not.
+    """
     with (
-        servers.flask_sqlalchemy(url) as flask,
-        servers.django_rest_framework(url) as django,
-        servers.fastapi_asyncpg(url) as fastapi,
+        servers.flask_sqlalchemy(inbox.url) as flask,
+        servers.django_rest_framework(inbox.url) as django,
+        servers.fastapi_asyncpg(inbox.url) as fastapi,
+        servers.litestar_asyncpg(inbox.url) as litestar,
     ):
-        page = Requests(["/conversations"])
-        yield [
-            Row(flask.name, flask, page),
-            Row(django.name, django, page),
-            Row(f"{fastapi.name}, response model", fastapi, page),
-            Row(f"{fastapi.name} + orjson, none", fastapi, Requests(["/raw"])),
+        found = [
+            (f"{fastapi.name} + orjson", fastapi, "/orjson"),
+            (f"{fastapi.name} + orjson, 1 connection", fastapi, "/one-connection"),
+            (f"{fastapi.name}, response model", fastapi, "/model"),
+            (litestar.name, litestar, "/conversations"),
+            (flask.name, flask, "/conversations"),
+            (django.name, django, "/conversations"),
         ]
+        for _, server, path in found:
+            parity.check(service, server, path, inbox)
+        headers = {"Authorization": f"Bearer {inbox.key}"}
+        same = [Row(name, server, Requests([path], headers)) for name, server, path in found]
+        bare = [
+            Row(f"bare, no key: {server.name}", server, Requests(["/bare"]))
+            for server in (fastapi, flask, django)
+        ]
+        yield same, bare
 
 
 def measure(rows: list[Row], postgres_pid: int, rounds: int, seconds: int) -> list[list[Measured]]:

@@ -5,6 +5,7 @@ import http.client
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,11 +48,12 @@ class Usage:
 
 @dataclass(frozen=True)
 class Server:
-    """A running server."""
+    """A running server. `log` is the file that its standard output goes to."""
 
     name: str
     origin: str
     pid: int
+    log: Path
 
     def get(self, path: str, headers: dict | None = None) -> http.client.HTTPResponse:
         """GET a path; return the answer, its body unread. Raises OSError."""
@@ -64,16 +66,17 @@ class Server:
 def _running(
     name: str, port: int, command: list[str], environ: dict, ready: str
 ) -> Iterator[Server]:
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | environ, stdout=subprocess.DEVNULL
-    )
-    server = Server(name, f"http://127.0.0.1:{port}", process.pid)
-    try:
-        _wait_until_ready(server, process, ready)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(30)
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        log = Path(folder) / "log"
+        with open(log, "wb") as output:
+            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=output)
+        server = Server(name, f"http://127.0.0.1:{port}", process.pid, log)
+        try:
+            _wait_until_ready(server, process, ready)
+            yield server
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def _wait_until_ready(server: Server, process: subprocess.Popen, path: str) -> None:
@@ -81,7 +84,7 @@ def _wait_until_ready(server: Server, process: subprocess.Popen, path: str) -> N
         if process.poll() is not None:
             raise RuntimeError(f"{server.name} ended with status {process.returncode}")
         with contextlib.suppress(OSError):
-            if server.get(path).status == 200:
+            if server.get(path).status < 500:
                 return
         time.sleep(0.1)
     raise RuntimeError(f"{server.name} does not answer")
@@ -110,9 +113,15 @@ def django_rest_framework(url: str):
 
 
 def fastapi_asyncpg(url: str):
-    """Run the FastAPI and asyncpg peer: with a response model, and at /raw without."""
+    """Run the FastAPI and asyncpg peer, which has a path for each way to write it."""
     port = FIRST_PORT + 3
     return _peer("FastAPI + asyncpg", url, port, [*UVICORN, f"--port={port}"], "fastapi_peer:app")
+
+
+def litestar_asyncpg(url: str):
+    """Run the Litestar and asyncpg peer."""
+    port = FIRST_PORT + 4
+    return _peer("Litestar + asyncpg", url, port, [*UVICORN, f"--port={port}"], "litestar_peer:app")
 
 
 def _peer(name: str, url: str, port: int, command: list[str], app: str):

@@ -1,6 +1,5 @@
-"""The list as FastAPI and asyncpg have it, with a response model; at /raw, orjson without one."""
+"""The list as FastAPI and asyncpg have it: with a response model, and with orjson without one."""
 
-import os
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Annotated
@@ -8,29 +7,10 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from fastapi import FastAPI, Query, Response
+from asyncpg_queries import KEY, TOTAL, page_query, to_page
+from common import ORGANIZATION_ID, SCOPE, RequestLog, hash_key
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Response
 from pydantic import BaseModel
-
-ORGANIZATION_ID = UUID(os.environ["ORGANIZATION_ID"])
-
-COLUMNS = """
-    rtrim(translate(encode(uuid_send(conversations.id), 'base64'), '+/', '-_'), '=') AS id,
-    conversations.id AS raw_id,
-    phone_number_id::text,
-    number AS phone_number,
-    contact_number,
-    last_message_at,
-    last_message_direction,
-    CASE
-        WHEN last_message_body_redacted_at IS NOT NULL THEN '[redacted]'
-        ELSE coalesce(last_message_preview, '[media]')
-    END AS last_message_preview,
-    last_message_body_redacted_at,
-    message_count,
-    opted_in,
-    opted_in_at,
-    opted_out_at
-"""
 
 
 class Consent(BaseModel):
@@ -52,7 +32,9 @@ class Conversation(BaseModel):
 
 
 class Meta(BaseModel):
+    total: int
     limit: int
+    offset: int
     next_cursor: str | None
 
 
@@ -62,75 +44,80 @@ class Page(BaseModel):
     meta: Meta
 
 
+class Filters(BaseModel):
+    limit: Annotated[int, Query(ge=1, le=200)] = 50
+    cursor: str | None = None
+    phone_number_id: UUID | None = None
+    contact_number: str | None = None
+
+
 @asynccontextmanager
-async def lifespan(app: FastAPI):
-    async with asyncpg.create_pool(min_size=4, max_size=4) as app.state.pool:
+async def lifespan(_: FastAPI):
+    async with asyncpg.create_pool(min_size=4, max_size=4) as api.state.pool:
         yield
 
 
-app = FastAPI(lifespan=lifespan)
+api = FastAPI(lifespan=lifespan)
+app = RequestLog(api)
 
 
-async def fetch_page(limit, cursor, phone_number_id, contact_number) -> dict:
-    conditions, values = ["conversations.organization_id = $1"], [ORGANIZATION_ID]
-    if cursor:
-        at, id = cursor.split("_")
-        values += [datetime.fromisoformat(at), UUID(id)]
-        conditions.append("(last_message_at, conversations.id) < ($2, $3)")
-    if phone_number_id:
-        values.append(phone_number_id)
-        conditions.append(f"phone_number_id = ${len(values)}")
-    if contact_number:
-        values.append(contact_number)
-        conditions.append(f"contact_number = ${len(values)}")
-    rows = await app.state.pool.fetch(
-        f"SELECT {COLUMNS} FROM conversations JOIN phone_numbers"
-        " ON phone_numbers.organization_id = conversations.organization_id"
-        " AND phone_numbers.id = phone_number_id"
-        f" WHERE {' AND '.join(conditions)}"
-        " ORDER BY last_message_at DESC, conversations.id DESC"
-        f" LIMIT ${len(values) + 1}",
-        *values,
-        limit + 1,
+def require_scope(key: asyncpg.Record | None) -> UUID:
+    if key is None:
+        raise HTTPException(401, headers={"WWW-Authenticate": "Bearer"})
+    if SCOPE not in key["scopes"]:
+        raise HTTPException(403)
+    return key["organization_id"]
+
+
+async def authenticate(authorization: Annotated[str | None, Header()] = None) -> UUID:
+    return require_scope(await api.state.pool.fetchrow(KEY, hash_key(authorization)))
+
+
+Organization = Annotated[UUID, Depends(authenticate)]
+Given = Annotated[Filters, Query()]
+
+
+async def fetch_page(connection, organization_id: UUID, filters: Filters) -> dict:
+    query, values = page_query(
+        organization_id,
+        filters.limit,
+        filters.cursor,
+        filters.phone_number_id,
+        filters.contact_number,
     )
-    next_cursor = None
-    if len(rows) > limit:
-        last = rows[limit - 1]
-        next_cursor = f"{last['last_message_at'].isoformat()}_{last['raw_id']}"
-    return {
-        "success": True,
-        "data": [to_dict(row) for row in rows[:limit]],
-        "meta": {"limit": limit, "next_cursor": next_cursor},
-    }
+    rows = await connection.fetch(query, *values)
+    total = await connection.fetchval(TOTAL, organization_id, filters.phone_number_id)
+    return to_page(rows, total, filters.limit)
 
 
-def to_dict(row: asyncpg.Record) -> dict:
-    conversation = dict(row)
-    del conversation["raw_id"]
-    opted_in, opted_in_at = conversation.pop("opted_in"), conversation.pop("opted_in_at")
-    opted_out_at = conversation.pop("opted_out_at")
-    conversation["consent"] = None
-    if opted_in_at or opted_out_at:
-        conversation["consent"] = {"opted_in": opted_in, "opted_in_at": opted_in_at}
-    return conversation
+def to_response(page: dict) -> Response:
+    return Response(orjson.dumps(page, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
-@app.get("/conversations", response_model=Page)
-async def list_conversations(
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: str | None = None,
-    phone_number_id: UUID | None = None,
-    contact_number: str | None = None,
+@api.get("/model", response_model=Page)
+async def list_conversations(organization_id: Organization, filters: Given):
+    return await fetch_page(api.state.pool, organization_id, filters)
+
+
+@api.get("/orjson")
+async def list_conversations_by_orjson(organization_id: Organization, filters: Given):
+    return to_response(await fetch_page(api.state.pool, organization_id, filters))
+
+
+@api.get("/one-connection")
+async def list_conversations_on_one_connection(
+    filters: Given, authorization: Annotated[str | None, Header()] = None
 ):
-    return await fetch_page(limit, cursor, phone_number_id, contact_number)
+    async with api.state.pool.acquire() as connection:
+        organization_id = require_scope(await connection.fetchrow(KEY, hash_key(authorization)))
+        page = await fetch_page(connection, organization_id, filters)
+    return to_response(page)
 
 
-@app.get("/raw")
-async def list_conversations_raw(
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: str | None = None,
-    phone_number_id: UUID | None = None,
-    contact_number: str | None = None,
-):
-    page = await fetch_page(limit, cursor, phone_number_id, contact_number)
-    return Response(orjson.dumps(page), media_type="application/json")
+@api.get("/bare")
+async def list_conversations_bare(filters: Given):
+    """Neither the key nor the total: a limit, not the same work."""
+    query, values = page_query(
+        ORGANIZATION_ID, filters.limit, filters.cursor, None, filters.contact_number
+    )
+    return to_response(to_page(await api.state.pool.fetch(query, *values), 0, filters.limit))
