@@ -168,10 +168,7 @@ def configure(connection: Connection, prepare: bool | None, for_requests: bool) 
     if is_shared:
         # The isolation of a transaction that has begun is a setting of its own, and comes first.
         isolation = FIXED["default_transaction_isolation"].upper()
-        first = [
-            f"SET TRANSACTION ISOLATION LEVEL {isolation}",
-            "SET LOCAL search_path TO DEFAULT",
-        ]
+        first = [f"SET TRANSACTION ISOLATION LEVEL {isolation}", "SET LOCAL search_path TO DEFAULT"]
         connection.transaction_settings = "; ".join([*first, *statements])
     else:
         connection.execute(cast(LiteralString, "; ".join(statements)), prepare=False)
