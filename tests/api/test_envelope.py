@@ -13,6 +13,7 @@ from conversations.api.auth import SCOPES
 from conversations.api.envelope import ERRORS
 from conversations.database import migrations
 from conversations.inbox import api_keys
+from tests.api.hooks import CARRIERS
 from tests.conftest import SERVER_URL, assert_error, contact, new_database, new_organization
 
 LIST = "/v1/conversations"
@@ -258,7 +259,8 @@ def test_head_answers_as_get_without_the_body(alice, path, authorized):
 def test_every_v1_route_requires_a_key(client, path, method):
     response = client.open(fill(path), method=method)
     assert_error(response, 401, "UNAUTHORIZED")
-    assert response.headers["WWW-Authenticate"] == "Bearer"
+    basic = ['Basic realm="conversations"'] if path.startswith("/v1/hooks/") else []
+    assert response.headers.getlist("WWW-Authenticate") == [*basic, "Bearer"]
 
 
 @pytest.mark.parametrize(
@@ -311,6 +313,7 @@ def test_every_scope_is_the_scope_of_the_routes_that_need_it():
         (consent, "GET"): "consent:read",
         (consent, "POST"): "consent:write",
         ("/v1/phone-numbers", "GET"): "numbers:read",
+        **{(f"/v1/hooks/{carrier}", "POST"): "messages:write" for carrier in CARRIERS},
     }
     assert expected == V1_ROUTES
     assert set(V1_ROUTES.values()) == set(api_keys.SCOPES)

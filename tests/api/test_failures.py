@@ -11,6 +11,7 @@ from tests.servers import running_service, wait_until
 
 PRIVATE_TEXT = "a private text"
 SECRET = "am_live_0123456789ABCDEFGHIJKLMNOPQRSTUVWX"
+HOOK_PATH = f"/v1/hooks/twilio?number={SECRET}"
 PATH = f"/v1/conversations/{SECRET}+15557654321/messages"
 
 
@@ -62,7 +63,8 @@ def assert_failed_in_silence(response, lines: list[str]) -> None:
 def test_a_hook_that_fails_is_a_500_in_the_envelope_and_one_line(alice, monkeypatch, capfd, where):
     with monkeypatch.context() as patch:
         broken(patch, where)
-        response = alice.get(PATH)
+        is_of_hooks = " hooks " in where
+        response = alice.post(HOOK_PATH, None) if is_of_hooks else alice.get(PATH)
     output = capfd.readouterr()
     assert_failed_in_silence(response, (output.out + output.err).splitlines())
 

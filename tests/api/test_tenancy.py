@@ -13,6 +13,7 @@ import app as service
 from conversations.database import pool, queries
 from conversations.inbox import checks, retention
 from schemas.fields import decode_base64url, encode_cursor
+from tests.api.hooks import MAKE, Hook
 from tests.conftest import assert_error, contact, new_organization
 
 LIST = "/v1/conversations"
@@ -182,8 +183,31 @@ def attack_erase_contact(twins: Twins) -> Iterator:
         assert response.json["data"] == {"contact_number": number, "messages_redacted": 0}
 
 
+def attack_hook(twins: Twins, carrier: str) -> Iterator:
+    for own, status in ((twins.alice.number, 200), (BOBS_SECOND_NUMBER, 422)):
+        response = Hook(twins.alice).call(carrier, MAKE[carrier](own))
+        assert response.status_code == status
+        yield response
+
+
+def attack_receive_twilio(twins: Twins) -> Iterator:
+    yield from attack_hook(twins, "twilio")
+
+
+def attack_receive_telnyx(twins: Twins) -> Iterator:
+    yield from attack_hook(twins, "telnyx")
+
+
+def attack_receive_smsgate(twins: Twins) -> Iterator:
+    yield from attack_hook(twins, "smsgate")
+
+
+def attack_receive_httpsms(twins: Twins) -> Iterator:
+    yield from attack_hook(twins, "httpsms")
+
+
 V1_ROUTES = {
-    (rule.endpoint.removeprefix("v1."), method)
+    (rule.endpoint.rpartition(".")[2], method)
     for rule in service.app.url_map.iter_rules()
     for method in rule.methods - {"HEAD", "OPTIONS"}
     if rule.rule.startswith("/v1")
