@@ -12,6 +12,12 @@ from conversations.settings import Address, load
 
 options = load()
 
+# Where a container may write nowhere else: Python itself looks for temporary files' place in /tmp.
+try:
+    tempfile.gettempdir()
+except FileNotFoundError:
+    tempfile.tempdir = "/dev/shm"  # noqa: S108
+
 wsgi_app = "app:app"
 bind = [str(Address(host, options.port)) for host in options.host]
 if options.metrics:
