@@ -22,12 +22,15 @@ lint: .venv/dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
 	$(BIN)/codespell && $(BIN)/sqlfluff lint -q sql
 
-# A browser for the pages, curl and jq for the recipes. Their tests are skipped where these are missing.
+# A browser for the pages, curl and jq for the recipes, and what stands in front of or beside the
+# service: nginx, PgBouncer, Prometheus. Their tests are skipped where these are missing.
+TOOLS := chromedriver curl jq nginx pgbouncer promtool
+PACKAGES := chromium chromium-driver curl jq nginx pgbouncer prometheus
 tools:
-	@which chromedriver curl jq >/dev/null 2>&1 || { which apt-get >/dev/null && [ "$$(id -u)" = 0 ] && \
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy \
-	--no-install-recommends chromium chromium-driver curl jq >/dev/null; } || \
-	echo "chromedriver, curl or jq is missing; install them to run all tests" >&2
+	@PATH="$$PATH:/usr/sbin"; which $(TOOLS) >/dev/null 2>&1 || { which apt-get >/dev/null && \
+	[ "$$(id -u)" = 0 ] && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy \
+	--no-install-recommends $(PACKAGES) >/dev/null; } || \
+	echo "One of $(TOOLS) is missing; install them to run all tests" >&2
 
 # What serving needs comes first and alone: the rest takes minutes more.
 .venv/run: requirements.txt requirements-dev.txt

@@ -8,14 +8,20 @@ from gunicorn.arbiter import Arbiter
 
 from conversations.api import startup
 from conversations.api.worker import Logger, Worker, ignore_signals, obey_signals_while_booting
-from conversations.settings import load
+from conversations.settings import Address, load
 
 options = load()
 
+# Where a container may write nowhere else: Python itself looks for temporary files' place in /tmp.
+try:
+    tempfile.gettempdir()
+except FileNotFoundError:
+    tempfile.tempdir = "/dev/shm"  # noqa: S108
+
 wsgi_app = "app:app"
-bind = [
-    f"[{host}]:{options.port}" if ":" in host else f"{host}:{options.port}" for host in options.host
-]
+bind = [str(Address(host, options.port)) for host in options.host]
+if options.metrics:
+    bind.append(str(options.metrics_address))
 workers = options.web_concurrency
 # Threads, and more of them than connections: a client that sends its request slowly holds one.
 worker_class = Worker
@@ -44,7 +50,7 @@ def on_starting(server: Arbiter) -> None:
     """Take the port and find the database, or say in a sentence why that is impossible."""
     startup.refuse_debugger()
     obey_signals_while_booting()
-    startup.listen(server)
+    startup.listen(server, options)
     if options.database_url is None:
         startup.announce(startup.prepare_embedded_database(), server)
     else:

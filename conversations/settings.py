@@ -26,12 +26,25 @@ VARIABLES: dict[str, str] = {
     "DATABASE_POOL_SIZE": "database connections of each worker",
     "DATABASE_PREPARED_STATEMENTS": "`true` or `false`; unset: `true`, but `false` behind a pooler",
     "LOG_FORMAT": "`logfmt` or `json`",
-    "METRICS": "`true` serves Prometheus metrics at `/metrics`, without a key",
+    "METRICS": "`true` serves Prometheus metrics at `/metrics` of METRICS_ADDRESS, without a key",
+    "METRICS_ADDRESS": "the address and port of the metrics",
 }
 
 WHOLE_NUMBER = re.compile("[0-9]+")
 MAX_DIGITS = 9
+MAX_PORT = 65535
 HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address or host name without brackets, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,7 @@ class Settings:
     database_prepared_statements: bool | None
     log_format: str
     metrics: bool
+    metrics_address: Address
 
 
 class Environment(Env):
@@ -56,7 +70,7 @@ class Environment(Env):
     def __init__(self, environ: Mapping[str, str]):
         super().__init__(eager=False)
         self._given = environ
-        for parser in (connection_string, hosts, count, switch, choice):
+        for parser in (connection_string, hosts, address, count, switch, choice):
             self.add_parser(parser.__name__, parser)
 
     def _get_value(self, env_key: str, default: Any) -> Any:
@@ -91,6 +105,12 @@ def _host(text: str) -> str:
     return str(address)
 
 
+def address(text: str) -> Address:
+    """Return an address and a port. Raises EnvError."""
+    host, _, port = text.rpartition(":")
+    return Address(_host(host), count(port, 1, MAX_PORT))
+
+
 def count(text: str, low: int, high: int) -> int:
     """Return a whole number of ASCII digits between two bounds. Raises EnvError."""
     if not WHOLE_NUMBER.fullmatch(text):
@@ -121,13 +141,14 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         database_url=env.connection_string("DATABASE_URL", None),
         database_replica_url=env.connection_string("DATABASE_REPLICA_URL", None),
         host=env.hosts("HOST", "0.0.0.0"),  # noqa: S104
-        port=env.count("PORT", "8000", low=1, high=65535),
+        port=env.count("PORT", "8000", low=1, high=MAX_PORT),
         web_concurrency=env.count("WEB_CONCURRENCY", "2", low=1, high=64),
         web_threads=env.count("WEB_THREADS", "32", low=1, high=256),
         database_pool_size=env.count("DATABASE_POOL_SIZE", "4", low=1, high=64),
         database_prepared_statements=env.switch("DATABASE_PREPARED_STATEMENTS", None),
         log_format=env.choice("LOG_FORMAT", "logfmt", choices=("logfmt", "json")),
         metrics=env.switch("METRICS", "false"),
+        metrics_address=env.address("METRICS_ADDRESS", "127.0.0.1:9464"),
     )
     try:
         env.seal()

@@ -1,11 +1,14 @@
 """Prometheus metrics behind METRICS=true: each worker keeps its own, a scrape adds them up."""
 
 import time
+from collections.abc import Iterator
 
-from flask import Flask, Response, request
+from flask import Flask, Response, abort, current_app, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from conversations.api.context import current_context
 from conversations.api.request_log import METHODS
@@ -41,15 +44,34 @@ def _observe(response: Response) -> Response:
     return response
 
 
+class DatabaseCollector(Collector):
+    """What is read from the database for each scrape, and whether it could be read."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics; while the database is away only that it is."""
+        try:
+            last_run_at = queries.fetch_row("get_health")["last_redaction_at"]
+        except pool.Unavailable:
+            yield GaugeMetricFamily("db_up", "Whether the database answers", 0)
+            return
+        yield GaugeMetricFamily("db_up", "Whether the database answers", 1)
+        yield GaugeMetricFamily(
+            "last_redaction_timestamp_seconds",
+            "When redact-messages last ran, 0: never",
+            last_run_at.timestamp() if last_run_at else 0,
+        )
+
+
 def show_metrics() -> Response:
-    """Return the metrics of all workers, and when redact-messages last ran."""
+    """Return the metrics of all workers, on the address of the metrics alone.
+
+    A proxy that publishes the service does not publish that address.
+    """
+    connection = request.environ.get("gunicorn.socket")
+    port = current_app.config["SETTINGS"].metrics_address.port
+    if connection is None or connection.getsockname()[1:2] != (port,):
+        abort(404)
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
-    last_run_at = queries.fetch_row("get_health")["last_redaction_at"]
-    last_run = Gauge(
-        "last_redaction_timestamp_seconds",
-        "When redact-messages last ran, 0: never",
-        registry=registry,
-    )
-    last_run.set(last_run_at.timestamp() if last_run_at else 0)
+    registry.register(DatabaseCollector())
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -13,7 +13,7 @@ from gunicorn.sock import create_sockets
 
 from conversations.database import embedded, migrations, pool
 from conversations.inbox import demo
-from conversations.settings import Settings
+from conversations.settings import Address, Settings
 
 ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104
 LAST = b"!"
@@ -28,7 +28,7 @@ def refuse_debugger() -> None:
         sys.exit("FLASK_DEBUG is on: it would show everybody what only you may see. Unset it.")
 
 
-def listen(server: Arbiter) -> None:
+def listen(server: Arbiter, settings: Settings) -> None:
     """Open the listeners. Ends the process with one sentence if that is impossible.
 
     gunicorn itself would try for five seconds, and cannot listen on 0.0.0.0 and [::] at once. It
@@ -38,14 +38,16 @@ def listen(server: Arbiter) -> None:
     addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
     if is_inherited or server.cfg.reuse_port or len(addresses) < len(server.cfg.address):
         return
-    serves_ipv4_apart = any(":" not in host for host, _ in addresses)
+    ipv4_ports = {port for host, port in addresses if ":" not in host}
     listeners = []
     for host, port in addresses:
         try:
-            listeners.append(_listener(host, port, server.cfg.backlog, serves_ipv4_apart))
+            listeners.append(_listener(host, port, server.cfg.backlog, port in ipv4_ports))
         except OSError as error:
             is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
             name, value = ("PORT", port) if is_port else ("HOST", host)
+            if settings.metrics and Address(host, port) == settings.metrics_address:
+                name, value = "METRICS_ADDRESS", settings.metrics_address
             reason = str(error.strerror).partition(" (")[0]
             sys.exit(f"{name} {value}: {reason}. Set another {name}.")
     server.LISTENERS = create_sockets(server.cfg, server.log, [each.detach() for each in listeners])

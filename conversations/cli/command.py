@@ -17,6 +17,8 @@ from conversations.settings import Settings
 from schemas.fields import format_instant
 
 COMMANDS = AppGroup()
+# What the list of commands shows of a command's help, on one line.
+FIRST_CLAUSE = re.compile("[^.,:;]+")
 
 
 def current_settings() -> Settings:
@@ -47,7 +49,8 @@ def command(
             except (pool.Unavailable, migrations.SchemaMismatch, pool.DatabaseError) as error:
                 raise click.ClickException(str(error).partition("\n")[0]) from error
 
-        return COMMANDS.command(name)(run)
+        summary = FIRST_CLAUSE.match(function.__doc__ or "")
+        return COMMANDS.command(name, short_help=summary and summary[0])(run)
 
     return make
 

@@ -34,8 +34,8 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "pool", f"{workers} workers x {size} connections{warning}"
     yield "size", f"{row['database_bytes'] / 2**20:,.0f} MiB"
     yield "organizations", f"{row['organizations']:,}"
-    yield "conversations", f"about {row['conversations']:,}"
-    yield "messages", f"about {row['messages']:,}"
+    yield "conversations", f"{row['conversations']:,}"
+    yield "messages", f"{row['messages']:,}"
     yield "oldest readable", _instant(row["oldest_readable_at"], "none")
     overdue = ", overdue" if health["redaction_is_overdue"] else ""
     yield "last redaction", _instant(health["last_redaction_at"], "never") + overdue

@@ -1,7 +1,6 @@
--- One row about the whole deployment, all organizations (each organization_id) together. Row counts
--- are the planner's estimates: counting millions would take longer than anybody looks. The oldest
--- message is found by phone number, because a distributed PostgreSQL refuses the same by
--- organization.
+-- One row about the whole deployment, all organizations (each organization_id) together. Messages are
+-- counted by the summaries, because there are far fewer of these. The oldest message is found by
+-- phone number, because a distributed PostgreSQL refuses the same by organization.
 SELECT
     current_setting('server_version') AS server_version,
     current_setting('max_connections')::integer AS max_connections,
@@ -16,14 +15,12 @@ SELECT
         FROM organizations
     ) AS organizations,
     (
-        SELECT greatest(reltuples, 0)::bigint
-        FROM pg_class
-        WHERE oid = 'conversations'::regclass
+        SELECT coalesce(sum(opted_in_count + other_count), 0)::bigint
+        FROM conversation_counts
     ) AS conversations,
     (
-        SELECT greatest(reltuples, 0)::bigint
-        FROM pg_class
-        WHERE oid = 'messages'::regclass
+        SELECT coalesce(sum(message_count), 0)::bigint
+        FROM conversations
     ) AS messages,
     (
         SELECT min(oldest.created_at)

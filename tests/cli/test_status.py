@@ -4,7 +4,8 @@ import re
 
 from conversations import __version__
 from conversations.database import pool
-from tests.conftest import contact, new_organization
+from tests.command_line import flask_process
+from tests.conftest import SERVER_URL, contact, new_database, new_organization, using_database
 
 
 def test_status_says_how_the_deployment_is(app, alice):
@@ -30,3 +31,15 @@ def test_status_names_an_overdue_sweep(app, client):
     assert client.get("/readyz").json["data"]["redaction_is_overdue"] is True
     app.test_cli_runner().invoke(args=["redact-messages"])
     assert client.get("/readyz").json["data"]["redaction_is_overdue"] is False
+
+
+def test_status_counts_what_is_there_also_in_a_new_database():
+    url = new_database(SERVER_URL)
+    with using_database(url):
+        organization = new_organization(None)
+        for number in (1, 2, 2):
+            organization.receive(contact(number), "2026-04-28T12:00:01+00:00")
+    done = flask_process("status", DATABASE_URL=url)
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.decode().splitlines())
+    counts = (lines["organizations"], lines["conversations"], lines["messages"])
+    assert counts == ("1", "2", "3")

@@ -4,6 +4,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
+import httpx
 import orjson
 import pytest
 
@@ -13,15 +14,17 @@ from tests.api import hooks
 from tests.api.hooks import NAMES, put
 from tests.command_line import flask_process
 from tests.conftest import DATABASE_URL, contact, new_organization
-from tests.servers import running_service
+from tests.servers import free_port, running_service
 
 LIST = "/v1/conversations"
 WORKERS = 3
+METRICS_ADDRESS = f"127.0.0.1:{free_port()}"
 
 
 @pytest.fixture(scope="module")
 def service():
-    with running_service(DATABASE_URL, WEB_CONCURRENCY=WORKERS, METRICS="true") as running:
+    env = {"METRICS": "true", "METRICS_ADDRESS": METRICS_ADDRESS}
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=WORKERS, **env) as running:
         yield running
 
 
@@ -87,6 +90,7 @@ def test_no_key_is_ever_answered_logged_or_printed(service):
     ):
         done = flask_process(*arguments)
         said += [done.stdout.decode(), done.stderr.decode()]
+    said.append(httpx.get(f"http://{METRICS_ADDRESS}/metrics").text)
     assert len(said) > 40
     assert all(said[: 2 * 16])
     for text in [*said, service.log()]:
