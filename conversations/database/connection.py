@@ -155,7 +155,7 @@ def configure(connection: Connection, prepare: bool | None, for_requests: bool) 
     # JSON that PostgreSQL made goes into a response as it is.
     set_json_loads(orjson.Fragment, connection)
     connection.response_timeout = RESPONSE_TIMEOUT_SECONDS if for_requests else None
-    options = connection.info.get_parameters().get("options", "")
+    options = connection.info.options
     given = {name.replace("-", "_").lower() for name in NAME_IN_OPTIONS.findall(options)}
     wanted = _default_settings(connection.info.server_version, for_requests)
     settings = FIXED | {name: value for name, value in wanted.items() if name not in given}
