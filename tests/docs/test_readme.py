@@ -92,7 +92,7 @@ def test_every_file_that_is_named_exists(document):
     named = {
         ROOT / path
         for path in re.findall(
-            r"\b(?:tests|bench|sql|conversations|tools|deploy)/[\w./]+\.\w+", text
+            r"(?<![\w/])(?:tests|bench|sql|conversations|tools|deploy)/[\w./]+\.\w+", text
         )
     }
     links = re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", text)

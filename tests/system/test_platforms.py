@@ -89,7 +89,10 @@ def test_the_image_has_the_python_that_buildpacks_use():
 
 @pytest.fixture
 def image(tmp_path) -> Path:
-    """What Docker would copy, beside a start-up file that hides what only development installs."""
+    """What Docker would copy, beside a start-up file that hides what an image lacks.
+
+    That is what only development installs, and an entry in /etc/passwd for the user.
+    """
     folder = tmp_path / "app"
     folder.mkdir()
     for line in (ROOT / ".dockerignore").read_text().splitlines():
@@ -100,7 +103,9 @@ def image(tmp_path) -> Path:
     production = set(re.findall(r"^[\w-]+", (ROOT / "requirements.txt").read_text(), re.M))
     development = set(re.findall(r"^[\w-]+", (ROOT / "requirements-dev.txt").read_text(), re.M))
     hidden = {name.replace("-", "_"): None for name in development - production}
-    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules.update({hidden})\n")
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import pwd, sys\nsys.modules.update({hidden})\npwd.getpwuid = {{}}.__getitem__\n"
+    )
     return folder
 
 
@@ -109,6 +114,7 @@ def test_the_image_migrates_serves_and_ends_by_itself(image):
     env = environment(
         DATABASE_URL=new_database(SERVER_URL), PORT=port, WEB_CONCURRENCY=1, PYTHONPATH=image.parent
     )
+    env.pop("HOME", None)
 
     def is_healthy() -> bool:
         check = subprocess.run(HEALTHCHECK, env=env, cwd=image, capture_output=True, check=False)
