@@ -1,10 +1,9 @@
 """`python -m bench`: one table of what the service does, and of what it is held against."""
 
 import argparse
-import contextlib
 import functools
 
-from bench import anatomy, database, fairness, load, reading, servers, writing
+from bench import anatomy, database, fairness, flat, load, reading, servers, writing
 from bench.servers import Usage
 
 print = functools.partial(print, flush=True)
@@ -16,7 +15,7 @@ FLAT = 1.15
 def main() -> None:
     """Run the parts that were asked for; without one, all but `flat`."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parts = {"read": read, "write": write, "profile": profile, "flat": flat, "fairness": share}
+    parts = {"read": read, "write": write, "profile": profile, "flat": compare_sizes, "fairness": share}
     parser.add_argument("parts", nargs="*", choices=[[], *parts], metavar="|".join(parts))
     parser.add_argument("--conversations", type=int, default=100_000, help="10 messages each")
     parser.add_argument("--messages", type=int, default=100_000, help="how many to import")
@@ -96,26 +95,15 @@ def profile(postgres, options) -> None:
         print(f"{microseconds:8,.0f}  {name}")
 
 
-def flat(postgres, options) -> None:
-    """Print how each row's latency grows from the small inbox to the large one."""
+def compare_sizes(postgres, options) -> None:
+    """Print how the latency of each request grows from the small inbox to the large one."""
     inboxes = [database.inbox(postgres.url, size, print) for size in FLAT_SIZES]
-    with contextlib.ExitStack() as stack:
-        rows = []
-        for number, inbox in enumerate(inboxes):
-            database.use(inbox.url)
-            server = stack.enter_context(servers.product(inbox.url, number))
-            rows.append(reading.rows(server, inbox))
-        pairs = list(zip(*rows, strict=True))
-        flattened = [row for pair in pairs for row in pair]
-        runs = reading.measure(flattened, postgres.pid, options.rounds, options.seconds)
+    found = flat.measure(postgres.url, inboxes, options.rounds)
     heads = [f"{size:,}" for size in FLAT_SIZES]
     print(f"\np50 in ms by number of conversations\n{'':38}", *(f"{h:>10}" for h in heads))
-    for (row, _), small, large in zip(pairs, runs[::2], runs[1::2], strict=True):
-        # The quietest round of each: what came on top was the machine.
-        p50s = [min(run.p50 for run in side) for side in (small, large)]
-        ratio = p50s[1] / p50s[0]
-        note = "" if ratio <= FLAT else f"  over {FLAT}"
-        print(f"{row.name:38}", *(f"{p50:10.2f}" for p50 in p50s), f"{ratio:8.2f} x{note}")
+    for name, (small, large) in found.items():
+        note = "" if large / small <= FLAT else f"  over {FLAT}"
+        print(f"{name:38} {small:10.2f} {large:10.2f} {large / small:8.2f} x{note}")
 
 
 def share(postgres, options) -> None:

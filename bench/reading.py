@@ -160,12 +160,19 @@ def measure(rows: list[Row], postgres_pid: int, rounds: int, seconds: int) -> li
     runs = [[] for _ in rows]
     for _ in range(rounds):
         for row, found in zip(rows, runs, strict=True):
-            before = Usage.of(row.server.pid).cpu, Usage.of(postgres_pid).cpu
-            seen = load.run(row.server.origin, row.requests, seconds)
-            after = Usage.of(row.server.pid).cpu, Usage.of(postgres_pid).cpu
-            cpu = [(b - a) / seen.requests for a, b in zip(before, after, strict=True)]
-            found.append(Measured(seen.rate, seen.p50, seen.p99, *cpu))
+            found.append(measure_once(row, postgres_pid, seconds))
     return runs
+
+
+def measure_once(
+    row: Row, postgres_pid: int, seconds: int, connections: int = load.CONNECTIONS
+) -> Measured:
+    """Run a row once."""
+    before = Usage.of(row.server.pid).cpu, Usage.of(postgres_pid).cpu
+    seen = load.run(row.server.origin, row.requests, seconds, connections)
+    after = Usage.of(row.server.pid).cpu, Usage.of(postgres_pid).cpu
+    cpu = [(b - a) / seen.requests for a, b in zip(before, after, strict=True)]
+    return Measured(seen.rate, seen.p50, seen.p99, *cpu)
 
 
 def typical(runs: list[Measured]) -> Measured:

@@ -63,13 +63,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def _running(
-    name: str, port: int, command: list[str], environ: dict, ready: str
+def _running(  # noqa: PLR0913, PLR0917
+    name: str, port: int, command: list[str], environ: dict, ready: str, root: Path = ROOT
 ) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         log = Path(folder) / "log"
         with open(log, "wb") as output:
-            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environ, stdout=output)
+            process = subprocess.Popen(command, cwd=root, env=os.environ | environ, stdout=output)
         server = Server(name, f"http://127.0.0.1:{port}", process.pid, log)
         try:
             _wait_until_ready(server, process, ready)
@@ -90,8 +90,8 @@ def _wait_until_ready(server: Server, process: subprocess.Popen, path: str) -> N
     raise RuntimeError(f"{server.name} does not answer")
 
 
-def product(url: str, number: int = 0):
-    """Run the service itself, with the gunicorn settings that it ships."""
+def product(url: str, number: int = 0, root: Path = ROOT):
+    """Run the service of a checkout, with the gunicorn settings that it ships."""
     port = FIRST_PORT + number
     environ = {
         "DATABASE_URL": url,
@@ -99,7 +99,8 @@ def product(url: str, number: int = 0):
         "WEB_CONCURRENCY": str(WORKERS),
         "GUNICORN_CMD_ARGS": "--log-level=warning",
     }
-    return _running("conversations", port, [sys.executable, "-m", "gunicorn"], environ, "/readyz")
+    command = [sys.executable, "-m", "gunicorn"]
+    return _running(root.name, port, command, environ, "/readyz", root)
 
 
 def flask_sqlalchemy(url: str):

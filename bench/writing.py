@@ -30,7 +30,7 @@ def import_rates(server_url: str, messages: int) -> tuple[float, float]:
     database.new_organization(NUMBERS)
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
         file = Path(folder) / "messages.ndjson"
-        _write_ndjson(file, messages)
+        write_ndjson(file, messages)
         command = [sys.executable, "-m", "flask", "import-messages", str(ORGANIZATION_ID), file]
         started = time.perf_counter()
         subprocess.run(
@@ -45,7 +45,8 @@ def import_rates(server_url: str, messages: int) -> tuple[float, float]:
     return imported, copied
 
 
-def _write_ndjson(file: Path, count: int) -> None:
+def write_ndjson(file: Path, count: int) -> None:
+    """Write messages to import, 10 for each contact, in the order in which they were exchanged."""
     numbers = itertools.cycle(NUMBERS)
     with open(file, "wb") as lines:
         for i, number in zip(range(count), numbers, strict=False):
@@ -78,6 +79,12 @@ def posts(server_url: str, seconds: int) -> load.Result:
     url = database.new_database(server_url, "bench_posts")
     database.use(url)
     key = database.new_organization(NUMBERS)
+    with servers.product(url, 4) as server:
+        return load.run(server.origin, new_messages(key), seconds, POSTING_CONNECTIONS)
+
+
+def new_messages(key: str) -> load.Requests:
+    """Return posts of single messages, of 500 contacts in turn."""
     bodies = [
         orjson.dumps(
             {
@@ -90,9 +97,7 @@ def posts(server_url: str, seconds: int) -> load.Result:
         for i in range(CONTACTS)
     ]
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    what = load.Requests(["/v1/messages"], headers, bodies)
-    with servers.product(url, 4) as server:
-        return load.run(server.origin, what, seconds, POSTING_CONNECTIONS)
+    return load.Requests(["/v1/messages"], headers, bodies)
 
 
 def counting(server_url: str, rounds: int, seconds: int) -> tuple[float, float]:
