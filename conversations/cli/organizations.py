@@ -64,10 +64,10 @@ def delete_organization(organization_id: UUID, yes: bool) -> None:
     organization = require_organization(organization_id)
     if not yes:
         owned = queries.fetch_row("get_organization_contents", organization_id=organization_id)
-        counts = [f"{count} {name.replace('_', ' ')}" for name, count in owned.items()]
+        counts = [f"{name.replace('_', ' ')}: {count}" for name, count in owned.items()]
         raise click.UsageError(
-            f"--yes is missing. It deletes {named(organization)} for good, "
-            f"with its {', '.join(counts)}."
+            f"--yes is missing. It deletes {named(organization)} for good, with all that it owns. "
+            f"{', '.join(counts).capitalize()}."
         )
     organizations.delete_organization(organization_id)
     click.echo("deleted")

@@ -19,4 +19,4 @@ SELECT
         SELECT count(*)
         FROM api_keys
         WHERE organization_id = %(organization_id)s
-    ) AS api_keys
+    ) AS keys

@@ -211,8 +211,8 @@ def test_without_yes_nothing_goes_and_the_command_says_what_would(full):
     before = rows_of(full)
     result = flask("delete-organization", full.id, ends_with=2)
     assert complaint(result) == (
-        f"Error: --yes is missing. It deletes Test ({full.id}) for good, with its "
-        "2 phone numbers, 6 conversations, 5 messages, 1 api keys."
+        f"Error: --yes is missing. It deletes Test ({full.id}) for good, with all that it owns. "
+        "Phone numbers: 2, conversations: 6, messages: 5, keys: 1."
     )
     assert rows_of(full) == before
 

@@ -24,7 +24,7 @@ BUILT_IN_COMMANDS = {"routes", "run", "shell"}
 def rows_of_table(document: str, first_cell: str) -> list[list[str]]:
     """The rows of the first table whose header starts with a cell, as lists of cells."""
     lines = document.split(f"\n| {first_cell} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
-    return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line[1:-1])] for line in lines]
 
 
 def code(cell: str) -> str:
