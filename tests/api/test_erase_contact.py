@@ -64,9 +64,15 @@ def test_a_plus_may_be_encoded_or_not(alice, plus):
     assert response.json["data"] == {"contact_number": contact(1), "messages_redacted": 1}
 
 
-def test_a_short_code_is_a_contact_too(alice):
-    alice.receive("54321", AT)
-    assert redacted(alice, "54321") == 1
+@pytest.mark.parametrize(
+    ("number", "path"),
+    [("54321", "54321"), ("DHL", "DHL"), ("My Bank", "My%20Bank"), ("R&D_1.0-x", "R%26D_1.0-x")],
+)
+def test_a_short_code_and_a_sender_id_are_contacts_too(alice, number, path):
+    alice.receive(number, AT)
+    alice.receive(contact(2), AT)
+    response = erase(alice, path)
+    assert response.json["data"] == {"contact_number": number, "messages_redacted": 1}
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,13 @@ def test_filters_by_contact_number_however_its_plus_is_spelled(alice, records, p
     assert response.json["meta"]["total"] == 1
 
 
+def test_filters_by_a_sender_id(alice):
+    for number in ("My Bank", "MY BANK", "54321"):
+        alice.record_consent(number, False, NOON)
+        (row,) = listed(alice, contact_number=number)
+        assert row["contact_number"] == number
+
+
 def test_filters_by_phone_number_id(alice, records):
     second = alice.new_number("+15559990000")
     event(alice, 1, True, phone_number_id=str(second))
