@@ -54,7 +54,25 @@ SELECT
     CASE WHEN listed.has_more THEN listed.last_at END AS last_at,
     CASE WHEN listed.has_more THEN listed.last_id END AS last_id,
     CASE
-        WHEN %(contact_number)s::text IS NOT NULL OR %(since)s::timestamptz IS NOT NULL
+        WHEN
+            %(contact_number)s::text IS NOT NULL
+            OR (
+                %(since)s::timestamptz IS NOT NULL
+                -- While nothing is older, the counts say how many match, and none has to be read.
+                AND EXISTS (
+                    SELECT FROM conversations
+                    WHERE
+                        organization_id = %(organization_id)s
+                        AND last_message_at < %(since)s::timestamptz
+                        AND (
+                            %(phone_number_id)s::uuid IS NULL
+                            OR phone_number_id = %(phone_number_id)s::uuid
+                        )
+                        AND (
+                            %(opted_in)s::boolean IS NULL OR opted_in = %(opted_in)s::boolean
+                        )
+                )
+            )
             THEN (
                 SELECT count(*)
                 FROM conversations

@@ -372,6 +372,22 @@ def test_since_keeps_what_happened_at_that_very_microsecond(alice):
     assert len(alice.conversations(since="2026-04-28T12:00:01.000002Z")) == 0
 
 
+def test_the_total_with_since_is_exact_on_both_sides_of_the_oldest_conversation(alice):
+    for second, body in enumerate(("START", "hello", "hello")):
+        alice.receive(contact(second), f"2026-04-28T12:00:0{second}+00:00", body)
+    alice.record_consent(contact(9), True, "2026-04-01T00:00:00+00:00")
+
+    def total(since: str, **query) -> int:
+        query |= {"since": since, "limit": 1}
+        return alice.get(PATH, query).json["meta"]["total"]
+
+    oldest, later = "2026-04-28T12:00:00Z", "2026-04-28T12:00:00.000001Z"
+    assert [total(since) for since in ("0001-01-01T00:00:00Z", oldest, later)] == [3, 3, 2]
+    assert [total(since, opted_in="true") for since in (oldest, later)] == [1, 0]
+    assert [total(since, opted_in="false") for since in (oldest, later)] == [2, 2]
+    assert [total(since, phone_number_id=str(uuid.uuid4())) for since in (oldest, later)] == [0, 0]
+
+
 def test_a_phone_number_id_of_nobody_is_an_empty_page(alice, bob):
     alice.receive(contact(1), AT)
     bob.receive(contact(1), AT)
