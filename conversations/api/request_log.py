@@ -53,9 +53,6 @@ def render_json(_: object, __: str, event: Event) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
-RENDERERS: dict[str, Processor] = {"logfmt": render_logfmt, "json": render_json}
-
-
 def add_request_id(_: object, __: str, event: Event) -> Event:
     """Name the request that a line belongs to."""
     if "request_id" not in event and has_request_context():
@@ -100,7 +97,8 @@ def formatter(log_format: str) -> logging.Formatter:
 
 
 def _chain(log_format: str) -> list[Processor]:
-    return [add_request_id, describe_exception, add_time_and_level, RENDERERS[log_format]]
+    render = render_json if log_format == "json" else render_logfmt
+    return [add_request_id, describe_exception, add_time_and_level, render]
 
 
 _library_handler = logging.StreamHandler()
