@@ -1,38 +1,20 @@
-"""The settings: environment variables, all of them read here, by `load`."""
+"""The settings: environment variables, all of them read here, by `load`; README.md tells each."""
 
 import ipaddress
 import os
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, cast
 
 from environs import Env, EnvError, EnvValidationError
 
 from conversations.database.url import check_url
 
-# Every variable and what it means. README.md has the same names in its table.
-VARIABLES: dict[str, str] = {
-    "DATABASE_URL": "`postgres://…` of a PostgreSQL, several hosts allowed; "
-    "unset on a developer's machine: an embedded server in `instance/`",
-    "DATABASE_REPLICA_URL": "a standby that lists are read from; the last of several hosts is the "
-    "primary",
-    "HOST": "the addresses that gunicorn listens on, separated by commas; IPv6 with or without "
-    "brackets",
-    "PORT": "the port that gunicorn listens on",
-    "WEB_CONCURRENCY": "worker processes",
-    "WEB_THREADS": "threads of each worker, well above the pool's size",
-    "DATABASE_POOL_SIZE": "database connections of each worker",
-    "DATABASE_PREPARED_STATEMENTS": "`true` or `false`; unset: `true`, but `false` behind a pooler",
-    "LOG_FORMAT": "`logfmt` or `json`",
-    "METRICS": "`true` serves Prometheus metrics at `/metrics` of METRICS_ADDRESS, without a key",
-    "METRICS_ADDRESS": "the address and port of the metrics",
-}
-
 WHOLE_NUMBER = re.compile("[0-9]+")
-MAX_DIGITS = 9
 MAX_PORT = 65535
+BRACKETED = re.compile(r"\[(.*)\]")
 HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -49,7 +31,11 @@ class Address:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the variables say, each under its name in lower case. `host` holds bare addresses."""
+    """What the variables say, each under its name in lower case.
+
+    None is unset: an embedded server for a developer, no standby to read lists from, and prepared
+    statements unless a pooler shares sessions. `host` holds addresses without brackets.
+    """
 
     database_url: str | None
     database_replica_url: str | None
@@ -62,6 +48,9 @@ class Settings:
     log_format: str
     metrics: bool
     metrics_address: Address
+
+
+VARIABLES = [field.name.upper() for field in fields(Settings)]
 
 
 class Environment(Env):
@@ -80,8 +69,7 @@ class Environment(Env):
 def connection_string(text: str | None) -> str | None:
     """Return what libpq takes as a connection string. Raises EnvError, which does not repeat it."""
     try:
-        if text is not None:
-            check_url(text)
+        check_url(text or "")
     except ValueError as error:
         raise EnvError(str(error)) from None
     return text
@@ -93,16 +81,15 @@ def hosts(text: str) -> tuple[str, ...]:
 
 
 def _host(text: str) -> str:
-    if HOST_NAME.fullmatch(text):
-        return text
-    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    bracketed = BRACKETED.fullmatch(text)
     try:
-        address = ipaddress.ip_address(bare)
+        if bracketed:
+            return str(ipaddress.IPv6Address(bracketed[1]))
+        return text if HOST_NAME.fullmatch(text) else str(ipaddress.ip_address(text))
     except ValueError:
-        address = None
-    if address is None or (bare != text and address.version == 4):
-        raise EnvError("must be addresses or host names, separated by commas, without a port")
-    return str(address)
+        raise EnvError(
+            "must be addresses or host names, separated by commas, without a port"
+        ) from None
 
 
 def address(text: str) -> Address:
@@ -115,7 +102,7 @@ def count(text: str, low: int, high: int) -> int:
     """Return a whole number of ASCII digits between two bounds. Raises EnvError."""
     if not WHOLE_NUMBER.fullmatch(text):
         raise EnvError("must be a whole number")
-    if len(text) > MAX_DIGITS or not low <= int(text) <= high:
+    if len(text) > 9 or not low <= int(text) <= high:
         raise EnvError(f"must be {low}..{high}")
     return int(text)
 

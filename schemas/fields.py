@@ -8,17 +8,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import phonenumbers
 from marshmallow import ValidationError, fields
 
-from schemas.numbers import PHONE_NUMBER, is_region, to_e164
+from schemas.numbers import PHONE_NUMBER, to_e164
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MAX_TEXT_LENGTH = 10_000
 
-UUID_TEXT = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-REGION = re.compile("[A-Za-z]{2}")
-LIMIT = re.compile(r"[1-9][0-9]{0,2}")
 INSTANT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([01][0-9]|2[0-3])(:[0-9]{2}:[0-9]{2})"
     r"(?:\.([0-9]{1,9}))?([Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
@@ -71,27 +69,35 @@ def format_instant(instant: datetime) -> str:
 
 
 class Strict(fields.Field[Any]):
-    """A field whose `read` returns the value or raises; it has one complaint for every mistake.
+    """A field that has one complaint for every mistake.
 
-    `json_schema`, `description` and `example` are what the API reference says of it.
+    A value must match `pattern`, where the field has one, and `convert` makes of it what it stands
+    for. `json_schema`, `description` and `example` are what the API reference says of the field.
     """
 
     complaint = "is not valid"
+    pattern: re.Pattern[str] | None = None
+    convert: Any = staticmethod(lambda value: value)
     json_schema: dict[str, Any] = {}
 
     def __init__(self, *, description: str = "", example: Any = None, **kwargs: Any):
-        complaint = dict.fromkeys(("invalid", "null", "required"), self.complaint)
         told: dict[str, Any] = {"description": description} if description else {}
         told |= {"examples": [example]} if example is not None else {}
         super().__init__(
-            error_messages={**complaint, "required": "is required"},
+            error_messages={
+                "invalid": self.complaint,
+                "null": self.complaint,
+                "required": "is required",
+            },
             metadata=self.json_schema | told,
             **kwargs,
         )
 
     def read(self, value: Any) -> Any:
-        """Return the value. Raises ValueError, TypeError or LookupError to refuse it."""
-        raise NotImplementedError
+        """Return what a value stands for. Raises ValueError, TypeError or LookupError to refuse."""
+        if self.pattern and not self.pattern.fullmatch(value):
+            raise ValueError
+        return self.convert(value)
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
@@ -103,67 +109,41 @@ class Strict(fields.Field[Any]):
 
 
 class Limit(Strict):
-    """A page size of 1 to 200, in plain digits."""
+    """A page size of 1 to 200 in plain digits, as an int."""
 
     complaint = "must be 1..200"
+    pattern = re.compile("[1-9][0-9]?|1[0-9]{2}|200")
     json_schema = {"type": "integer", "minimum": 1, "maximum": 200}
-
-    def read(self, value: Any) -> int:
-        """Return an int."""
-        if not LIMIT.fullmatch(value) or int(value) > 200:
-            raise ValueError
-        return int(value)
+    convert = int
 
 
 class Cursor(Strict):
-    """A next_cursor of an earlier page, as (instant, UUID)."""
+    """A next_cursor of an earlier page, as (datetime in UTC, UUID)."""
 
     complaint = "must be a next_cursor of an earlier answer"
     json_schema = {"type": "string", "pattern": "^(A[0-4A-Za-z]|_[0-9_yz-])[0-9A-Za-z_-]{30}$"}
-
-    def read(self, value: Any) -> tuple[datetime, uuid.UUID]:
-        """Return (datetime in UTC, UUID)."""
-        return decode_cursor(value)
+    convert = staticmethod(decode_cursor)
 
 
 class Uuid(Strict):
-    """A UUID, hyphenated, in any case."""
+    """A UUID, hyphenated, in any case, as a uuid.UUID."""
 
     complaint = "must be a UUID"
+    pattern = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
     json_schema = {"type": "string", "format": "uuid"}
-
-    def read(self, value: Any) -> uuid.UUID:
-        """Return a uuid.UUID."""
-        if not UUID_TEXT.fullmatch(value):
-            raise ValueError
-        return uuid.UUID(value)
+    convert = uuid.UUID
 
 
 class PhoneNumber(Strict):
     """An E.164 number, a short code of 3 to 8 digits, or a sender ID such as `DHL`."""
 
     complaint = "must be E.164"
-    json_schema = {"type": "string", "pattern": f"^({PHONE_NUMBER.pattern})$"}
+    pattern = PHONE_NUMBER
+    json_schema = {"type": "string", "pattern": f"^({pattern.pattern})$"}
 
     def read(self, value: str) -> str:
         """Return it unchanged, but as E.164 if the schema has a region and it is national there."""
-        number = to_e164(value, getattr(self.root, "number_region", None))
-        if not PHONE_NUMBER.fullmatch(number):
-            raise ValueError
-        return number
-
-
-class Region(Strict):
-    """A country, whose numbers need no plus sign: an ISO 3166 code in any case, such as `US`."""
-
-    complaint = "must be an ISO 3166 country code, such as US"
-    json_schema = {"type": "string", "pattern": "^[A-Za-z]{2}$"}
-
-    def read(self, value: str) -> str:
-        """Return it in upper case."""
-        if not REGION.fullmatch(value) or not is_region(value.upper()):
-            raise ValueError
-        return value.upper()
+        return str(super().read(to_e164(value, getattr(self.root, "number_region", None))))
 
 
 class QueryPhoneNumber(PhoneNumber):
@@ -174,13 +154,28 @@ class QueryPhoneNumber(PhoneNumber):
         return super().read("+" + value[1:] if value[:1] == " " else value)
 
 
+class Region(Strict):
+    """A country, whose numbers need no plus sign: an ISO 3166 code in any case, such as `US`."""
+
+    complaint = "must be an ISO 3166 country code, such as US"
+    pattern = re.compile("[A-Za-z]{2}")
+    json_schema = {"type": "string", "pattern": f"^{pattern.pattern}$"}
+
+    def read(self, value: str) -> str:
+        """Return it in upper case."""
+        region: str = super().read(value).upper()
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError
+        return region
+
+
 class Instant(Strict):
     """An RFC 3339 date-time with an offset; fractions beyond microseconds are cut."""
 
     complaint = "must be an RFC 3339 date-time with an offset"
     json_schema = {"type": "string", "format": "date-time"}
 
-    def read(self, value: Any) -> datetime:
+    def read(self, value: str) -> datetime:
         """Return an aware datetime in UTC."""
         return parse_instant(value).astimezone(UTC)
 
@@ -210,14 +205,11 @@ class PastInstant(Instant):
 
 
 class QueryFlag(Strict):
-    """`true` or `false` in a query string."""
+    """`true` or `false` in a query string, as a bool."""
 
     complaint = "must be true or false"
     json_schema = {"type": "boolean"}
-
-    def read(self, value: Any) -> bool:
-        """Return a bool."""
-        return {"true": True, "false": False}[value]
+    convert = {"true": True, "false": False}.__getitem__
 
 
 class Flag(Strict):
@@ -227,7 +219,7 @@ class Flag(Strict):
     json_schema = {"type": "boolean"}
 
     def read(self, value: Any) -> bool:
-        """Return a bool."""
+        """Return it unchanged."""
         if not isinstance(value, bool):
             raise TypeError
         return value
@@ -289,9 +281,11 @@ class MediaUrls(Strict):
 
     def read(self, value: Any) -> list[str]:
         """Return it unchanged."""
-        if not isinstance(value, list) or len(value) > 10:
-            raise ValueError
-        if not all(MEDIA_URL.fullmatch(url) for url in value):
+        if (
+            not isinstance(value, list)
+            or len(value) > 10
+            or not all(map(MEDIA_URL.fullmatch, value))
+        ):
             raise ValueError
         return value
 

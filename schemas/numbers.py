@@ -12,11 +12,6 @@ PHONE_NUMBER = re.compile(
 NATIONAL_NUMBER = re.compile(r"[0-9(][0-9 ()/.-]{1,30}")
 
 
-def is_region(code: str) -> bool:
-    """Tell whether numbers of this country are known, by its ISO 3166 code in upper case."""
-    return code in phonenumbers.SUPPORTED_REGIONS
-
-
 def to_e164(text: str, region: str | None) -> str:
     """Return a number as E.164 if it is a valid national number of the region, else unchanged.
 

@@ -8,11 +8,33 @@ from typing import BinaryIO
 BROKEN_FILE = (OSError, EOFError, zlib.error)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP = b"\x1f\x8b"
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-API_PAGE = re.compile(rb'(?<!\\)"messages"\s*:\s*\[')
-SEVERAL_LINES = re.compile(rb'\{\s*\n\s*"')
-BULK_EXPORT = re.compile(rb'[{,]\s*"account_sid"\s*:')
-LOG_COLUMNS = {b"From", b"To", b"Body", b"Sid"}
+LOG_HEADER = rb"(?=.*\bFrom\b)(?=.*\bTo\b)(?=.*\bBody\b)(?=.*\bSid\b)"
+
+# How files of other formats begin, and what to do with them.
+UNREADABLE = {GZIP: "is compressed with gzip: unpack it first"}
+UNREADABLE |= {rb"\xff\xfe|\xfe\xff|(?s:.?)\0": "is UTF-16: save it as UTF-8"}
+NOT_JSON_LINES = UNREADABLE | {
+    rb"\[": "is one JSON array: write an object a line, as with jq -c '.[]'",
+    rb'\{(?s:.*)(?<!\\)"messages"\s*:\s*\[': "is a page of Twilio's API: write an object a line, "
+    "as with jq -c '.messages[]'",
+    rb'\{\s*\n\s*"': "is JSON over several lines: write an object a line, as with jq -c .",
+    LOG_HEADER: "is CSV: Twilio's message log needs --format twilio-csv",
+}
+OTHER_FORMATS = {
+    "twilio-json": NOT_JSON_LINES,
+    "ndjson": NOT_JSON_LINES
+    | {
+        rb'\{(.*,)?\s*"account_sid"\s*:': "is a bulk export of Twilio: it needs "
+        "--format twilio-json"
+    },
+    "twilio-csv": UNREADABLE
+    | {
+        rb"[{\[]": "is JSON, not CSV: --format is twilio-json for Twilio's bulk export, "
+        "else ndjson",
+        rb"(?i:sep=)": "begins with a sep= line: save it with commas, without that line",
+        LOG_HEADER + rb"(?!.*,.*,.*,)": "is not separated by commas: save it with commas",
+    },
+}
 
 
 class UnreadableFile(Exception):
@@ -29,45 +51,7 @@ def head_of(file: BinaryIO) -> bytes:
 
 def refuse_other_formats(file: BinaryIO, format: str) -> None:
     """Raise UnreadableFile, which says what to do, if a file is not `format` but one known here."""
-    head = head_of(file)
-    start = head.removeprefix(BYTE_ORDER_MARK).lstrip()
-    if head.startswith(GZIP):
-        raise UnreadableFile("is compressed with gzip: unpack it first")
-    if head.startswith(UTF_16) or b"\0" in start[:2]:
-        raise UnreadableFile("is UTF-16: save it as UTF-8")
-    complaint = _csv_complaint(start) if format == "twilio-csv" else _json_complaint(start, format)
-    if complaint:
-        raise UnreadableFile(complaint)
-
-
-def _json_complaint(start: bytes, format: str) -> str | None:
-    if start.startswith(b"["):
-        return "is one JSON array: write an object a line, as with jq -c '.[]'"
-    if start.startswith(b"{") and API_PAGE.search(start):
-        return "is a page of Twilio's API: write an object a line, as with jq -c '.messages[]'"
-    if SEVERAL_LINES.match(start):
-        return "is JSON over several lines: write an object a line, as with jq -c ."
-    if _columns(start) >= LOG_COLUMNS:
-        return "is CSV: Twilio's message log needs --format twilio-csv"
-    if format == "ndjson" and start.startswith(b"{") and BULK_EXPORT.search(_first_line(start)):
-        return "is a bulk export of Twilio: it needs --format twilio-json"
-    return None
-
-
-def _csv_complaint(start: bytes) -> str | None:
-    if start.startswith((b"{", b"[")):
-        return "is JSON, not CSV: --format is twilio-json for Twilio's bulk export, else ndjson"
-    first_line = _first_line(start)
-    if first_line.lower().startswith(b"sep="):
-        return "begins with a sep= line: save it with commas, without that line"
-    if _columns(start) >= LOG_COLUMNS and first_line.count(b",") < len(LOG_COLUMNS) - 1:
-        return "is not separated by commas: save it with commas"
-    return None
-
-
-def _first_line(start: bytes) -> bytes:
-    return start.partition(b"\n")[0]
-
-
-def _columns(start: bytes) -> set[bytes]:
-    return set(re.split(rb'[",;\s]+', _first_line(start)))
+    start = head_of(file).removeprefix(BYTE_ORDER_MARK).lstrip()
+    for beginning, complaint in OTHER_FORMATS[format].items():
+        if re.match(beginning, start):
+            raise UnreadableFile(complaint)

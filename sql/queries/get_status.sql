@@ -1,6 +1,6 @@
--- One row about the whole deployment, all organizations (each organization_id) together. Messages are
--- counted by the summaries, because there are far fewer of these. The oldest message is found by
--- phone number, because a distributed PostgreSQL refuses the same by organization.
+-- One row about the whole deployment, all organizations (each organization_id) together. Messages
+-- are counted by the summaries, because there are far fewer of these. The oldest message is found
+-- by phone number, because a distributed PostgreSQL refuses the same by organization.
 SELECT
     current_setting('server_version') AS server_version,
     current_setting('max_connections')::integer AS max_connections,
