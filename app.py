@@ -7,7 +7,7 @@ from flask import Flask, Request, Response, request
 from werkzeug.routing import MapAdapter
 
 from conversations import cli, settings
-from conversations.api import envelope, errors, request_log
+from conversations.api import envelope, request_log
 from conversations.api.hooks.views import hooks
 from conversations.api.inbox_page import inbox
 from conversations.api.public import public
@@ -42,7 +42,8 @@ class Service(Flask):
 
     def handle_exception(self, e: Exception) -> Response:
         """Return the response to a failure outside of the view and of what handles its errors."""
-        return errors.answer_failed_hook(e)
+        response = envelope.failure(500, headers=envelope.HEADERS)
+        return request_log.finish(response, e)
 
     def do_teardown_request(self, *args: Any) -> None:
         """Run what follows a response; a failure there does not take the response back."""
@@ -50,6 +51,12 @@ class Service(Flask):
             super().do_teardown_request(*args)
         except Exception as error:
             request_log.log.error("bug", exc_info=error)
+
+
+def refuse_leading_slashes() -> None:
+    """Answer 404 to a path that Werkzeug would shorten, so that one resource has one address."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        raise envelope.ApiError(404)
 
 
 def create_app() -> Flask:
@@ -76,7 +83,8 @@ def create_app() -> Flask:
         from conversations.api import metrics
 
         metrics.init_app(app)
-    errors.init_app(app)
+    app.before_request(refuse_leading_slashes)
+    app.register_error_handler(Exception, envelope.answer_exception)
     for blueprint in (v1, hooks, public, inbox):
         app.register_blueprint(blueprint)
     cli.init_app(app)

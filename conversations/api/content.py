@@ -19,7 +19,7 @@ def json_object() -> dict[str, Any]:
     try:
         body = load_json(_read_body("application/json"))
     except ValueError:
-        raise ApiError(400) from None
+        body = None
     if not isinstance(body, dict):
         raise ApiError(400)
     return body
@@ -30,13 +30,10 @@ def form_fields() -> dict[str, str]:
 
     Raises ApiError 415, 413 or 400.
     """
-    raw = _read_body("application/x-www-form-urlencoded")
+    text = _read_body("application/x-www-form-urlencoded").decode(errors="replace")
     try:
         fields = parse_qsl(
-            raw.decode(errors="replace"),
-            keep_blank_values=True,
-            errors="replace",
-            max_num_fields=MAX_FORM_FIELDS,
+            text, keep_blank_values=True, errors="replace", max_num_fields=MAX_FORM_FIELDS
         )
     except ValueError:
         raise ApiError(400) from None

@@ -1,6 +1,7 @@
 """What every response has: the envelope, the headers, and gzip for clients that accept it.
 
-The envelope is success with data, or an error with a code and a request id.
+The envelope is success with data, or an error with a code and a request id, whatever exception it
+comes from.
 """
 
 import gzip
@@ -9,8 +10,12 @@ from typing import Any
 
 import orjson
 from flask import Response, request
+from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from conversations.api.context import current_context
+from conversations.api.request_log import log
+from conversations.database.pool import Unavailable
 from conversations.inbox.api_keys import conceal
 
 ERRORS = {
@@ -34,6 +39,7 @@ HEADERS = {
 }
 COMPRESS_FROM_BYTES = 1024
 COMPRESSION_LEVEL = 3
+RETRY_AFTER_SECONDS = "1"
 
 # By name; a list is a header that is sent several times.
 Headers = Mapping[str, str | list[str]]
@@ -79,6 +85,24 @@ def error_body(status: int, request_id: str, details: Mapping[str, str] | None =
     if details:
         error["details"] = {conceal(field): sentence for field, sentence in details.items()}
     return orjson.dumps({"success": False, "error": error})
+
+
+def answer_exception(error: Exception) -> Response:
+    """Return the response to an exception. The log has what the response does not say."""
+    match error:
+        case ApiError():
+            return failure(error.status, error.details, error.headers)
+        case ValidationError():
+            return failure(422, error.normalized_messages())
+        case Unavailable():
+            log.warning("unavailable", error=str(error))
+            return failure(503, headers={"Retry-After": RETRY_AFTER_SECONDS})
+        case MethodNotAllowed():
+            return failure(405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
+        case HTTPException():
+            return failure(error.code if error.code in ERRORS else 400)
+    log.error("bug", exc_info=error)
+    return failure(500)
 
 
 def add_headers(response: Response) -> Response:

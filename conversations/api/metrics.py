@@ -50,16 +50,14 @@ class DatabaseCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; while the database is away only that it is."""
         try:
-            last_run_at = queries.fetch_row("get_health")["last_redaction_at"]
+            health = queries.fetch_row("get_health")
         except pool.Unavailable:
-            yield GaugeMetricFamily("db_up", "Whether the database answers", 0)
-            return
-        yield GaugeMetricFamily("db_up", "Whether the database answers", 1)
-        yield GaugeMetricFamily(
-            "last_redaction_timestamp_seconds",
-            "When redact-messages last ran, 0: never",
-            last_run_at.timestamp() if last_run_at else 0,
-        )
+            health = None
+        yield GaugeMetricFamily("db_up", "Whether the database answers", health is not None)
+        if health:
+            name, at = "last_redaction_timestamp_seconds", health["last_redaction_at"]
+            help = "When redact-messages last ran, 0: never"
+            yield GaugeMetricFamily(name, help, at.timestamp() if at else 0)
 
 
 def show_metrics() -> Response:

@@ -14,7 +14,7 @@ from schemas.fields import encode_cursor
 
 
 def not_modified_response() -> Response | None:
-    """Return a 304 for a conditional request if nothing has changed since, without reading a page.
+    """Return a 304 (RFC 9110 section 15.4.5) if nothing has changed since, without reading a page.
 
     `If-None-Match: *` is left to page_response, because it says only that there is a page.
     """
@@ -24,7 +24,9 @@ def not_modified_response() -> Response | None:
     organization_id = current_key().organization_id
     row = queries.fetch_row("get_change_count", organization_id=organization_id)
     tag = entity_tag(row["change_count"])
-    return _not_modified(tag) if tag in tags.as_set(include_weak=True) else None
+    if tag not in tags.as_set(include_weak=True):
+        return None
+    return Response(status=304, headers=_cache_headers(tag))
 
 
 def page_response(page: Page | None, limit: int) -> Response:
@@ -36,9 +38,9 @@ def page_response(page: Page | None, limit: int) -> Response:
         raise ApiError(404)
     current_context().row_count = page.row_count
     tag = entity_tag(page.change_count)
-    if request.if_none_match.contains_weak(tag):
-        return _not_modified(tag)
     headers, next_cursor = _cache_headers(tag), None
+    if request.if_none_match.contains_weak(tag):
+        return Response(status=304, headers=headers)
     if page.last_at and page.last_id:
         next_cursor = encode_cursor(page.last_at, page.last_id.bytes)
         query = urlencode({**request.args, "cursor": next_cursor})
@@ -56,11 +58,6 @@ def entity_tag(change_count: int) -> str:
     organization_id = current_key().organization_id
     what = (request.full_path, organization_id.hex, str(change_count), __version__)
     return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
-
-
-def _not_modified(tag: str) -> Response:
-    """Return a 304 (RFC 9110 section 15.4.5)."""
-    return Response(status=304, headers=_cache_headers(tag))
 
 
 def _cache_headers(tag: str) -> dict[str, str]:

@@ -15,8 +15,9 @@ from conversations.api.envelope import COMPRESS_FROM_BYTES, success
 from conversations.inbox import status
 
 HERE = Path(__file__).parent
-DIST = files("flask_swagger_ui") / "dist"
+SWAGGER_UI = files("flask_swagger_ui") / "dist"
 MEDIA_TYPES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+FILES = {name: (SWAGGER_UI / name).read_bytes() for name in MEDIA_TYPES}
 DOCUMENT = (HERE / "openapi.json").read_bytes()
 PAGE = (HERE / "docs.html").read_bytes()
 POLICY = (
@@ -60,14 +61,9 @@ def show_docs() -> Response:
 @public.get("/docs/<name>")
 def show_docs_file(name: str) -> Response:
     """Return one of Swagger UI's files."""
-    if name not in MEDIA_TYPES:
+    if name not in FILES:
         abort(404)
-    return file_response(_read_docs_file(name), MEDIA_TYPES[name])
-
-
-@functools.cache
-def _read_docs_file(name: str) -> bytes:
-    return (DIST / name).read_bytes()
+    return file_response(FILES[name], MEDIA_TYPES[name])
 
 
 def page_response(page: bytes) -> Response:

@@ -1,19 +1,19 @@
 """The log: one line for each request, and one format for the lines of all libraries too.
 
-The service writes to standard output, libraries write to standard error. No line holds a key, a
-password, a body, a full number, or the text of an exception, which can quote a row.
+Ours go to standard output, those of libraries to standard error. No line holds a key, a password, a
+body, a full number, or the text of an exception, which can quote a row.
 """
 
 import json
 import logging
 import os
 import re
-import sys
 import time
 import traceback
 from collections.abc import MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from http import HTTPMethod
 from typing import Any
 
 import orjson
@@ -27,9 +27,7 @@ from conversations.database.queries import take_usage
 
 Event = MutableMapping[str, Any]
 
-METHODS = frozenset(
-    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
-)
+METHODS = frozenset(HTTPMethod)
 # Neither a key of ours nor, without a letter, a phone number.
 HARMLESS_REQUEST_ID = re.compile(r"(?!.*am_live_)(?=.*[A-Za-z])[0-9A-Za-z._-]{1,100}")
 BARE_VALUE = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f]+")
@@ -43,20 +41,16 @@ def render_logfmt(_: object, __: str, event: Event) -> str:
 
     Takes half the time of structlog's own renderer, which lets control characters through.
     """
-    return " ".join([f"{name}={_logfmt_value(value)}" for name, value in event.items()])
-
-
-def _logfmt_value(value: Any) -> str:
-    text = str(value)
-    return text if BARE_VALUE.fullmatch(text) else json.dumps(text)
+    pairs = []
+    for name, value in event.items():
+        text = str(value)
+        pairs.append(f"{name}={text if BARE_VALUE.fullmatch(text) else json.dumps(text)}")
+    return " ".join(pairs)
 
 
 def render_json(_: object, __: str, event: Event) -> str:
     """Return one JSON object."""
     return orjson.dumps(event, default=str).decode()
-
-
-RENDERERS: dict[str, Processor] = {"logfmt": render_logfmt, "json": render_json}
 
 
 def add_request_id(_: object, __: str, event: Event) -> Event:
@@ -69,12 +63,9 @@ def add_request_id(_: object, __: str, event: Event) -> Event:
 def describe_exception(_: object, __: str, event: Event) -> Event:
     """Replace an exception with its type and where it was raised."""
     if error := event.pop("exc_info", None):
-        if isinstance(error, tuple):
-            error = error[1]
-        elif not isinstance(error, BaseException):
-            error = sys.exception()
+        error = error[1] if isinstance(error, tuple) else error
         event["error"] = type(error).__name__
-        event["traceback"] = "".join(traceback.format_tb(error.__traceback__)) if error else ""
+        event["traceback"] = "".join(traceback.format_tb(error and error.__traceback__))
     return event
 
 
@@ -106,33 +97,38 @@ def formatter(log_format: str) -> logging.Formatter:
 
 
 def _chain(log_format: str) -> list[Processor]:
-    renderer = RENDERERS[log_format]
-    return [add_request_id, describe_exception, add_time_and_level, renderer]
+    render = render_json if log_format == "json" else render_logfmt
+    return [add_request_id, describe_exception, add_time_and_level, render]
 
 
 _library_handler = logging.StreamHandler()
 
 
-def configure_logging(log_format: str) -> None:
-    """Write all lines of this process as `logfmt` or `json`: all of ours, warnings of libraries."""
+def configure_logging(log_format: str, *handlers: logging.Handler) -> None:
+    """Write all lines of this process as `logfmt` or `json`: all of ours, warnings of libraries.
+
+    `handlers` are those that a library has for itself.
+    """
     structlog.configure(
         processors=_chain(log_format),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=StandardOutput,
         cache_logger_on_first_use=True,
     )
-    _library_handler.setFormatter(formatter(log_format))
     logging.getLogger().addHandler(_library_handler)
+    for handler in (_library_handler, *handlers):
+        handler.setFormatter(formatter(log_format))
 
 
 def init_app(app: Flask) -> None:
     """Time every request, log it, and send its id along."""
     configure_logging(app.config["SETTINGS"].log_format)
-    app.before_request(_start)
+    app.before_request(start)
     app.after_request(finish)
 
 
-def _start() -> None:
+def start() -> None:
+    """Begin to count what the request takes."""
     current_context()
     take_usage()
 
@@ -145,25 +141,22 @@ def finish(response: Response, error: Exception | None = None) -> Response:
     timing = f"total;dur={milliseconds:.1f}, db;dur={seconds * 1000:.1f}"
     response.headers.add("X-Request-Id", context.request_id)
     response.headers.add("Server-Timing", timing)
-    fields: dict[str, Any] = {"request_id": context.request_id}
-    incoming = environ.get("HTTP_X_REQUEST_ID")
-    if incoming and HARMLESS_REQUEST_ID.fullmatch(incoming):
-        fields["incoming_request_id"] = incoming
-    if context.api_key:
-        fields["organization"] = context.api_key.organization_id
-        fields["key"] = context.api_key.prefix
-    method = environ["REQUEST_METHOD"]
-    fields["method"] = method if method in METHODS else "-"
-    fields["route"] = rule.rule if rule else "-"
-    fields["status"] = response.status_code
-    fields["ms"] = round(milliseconds, 2)
-    if context.row_count is not None:
-        fields["rows"] = context.row_count
-    fields["statements"] = statements
-    if context.reasons:
-        fields["reason"] = "; ".join(context.reasons)
-    if error:
-        log.error("request", **fields, exc_info=error)
-    else:
-        log.info("request", **fields)
+    incoming, method = environ.get("HTTP_X_REQUEST_ID", ""), environ["REQUEST_METHOD"]
+    api_key = context.api_key
+    fields = {
+        "request_id": context.request_id,
+        "incoming_request_id": incoming if HARMLESS_REQUEST_ID.fullmatch(incoming) else None,
+        "organization": api_key.organization_id if api_key else None,
+        "key": api_key.prefix if api_key else None,
+        "method": method if method in METHODS else "-",
+        "route": rule.rule if rule else "-",
+        "status": response.status_code,
+        "ms": round(milliseconds, 2),
+        "rows": context.row_count,
+        "statements": statements,
+        "reason": "; ".join(context.reasons) or None,
+        "exc_info": error,
+    }
+    known = {name: value for name, value in fields.items() if value is not None}
+    (log.error if error else log.info)("request", **known)
     return response

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from concurrent.futures import Future
 from functools import partial
+from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
@@ -30,7 +31,6 @@ UNREAD_RESPONSE_TIMEOUT_MS = 10_000
 # RFC 9112 section 9.6: closing at once could destroy the end of a response on its way.
 LINGER_SECONDS = 2.0
 MAX_LINGERING_BYTES = 65_536
-REASONS = {400: "Bad Request", 500: "Internal Server Error"}
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -40,17 +40,11 @@ class Logger(GunicornLogger):
     def setup(self, cfg: Config) -> None:
         """Set up the logging of the process."""
         super().setup(cfg)
-        log_format = settings.load().log_format
-        request_log.configure_logging(log_format)
-        for handler in self.error_log.handlers:
-            handler.setFormatter(request_log.formatter(log_format))
+        request_log.configure_logging(settings.load().log_format, *self.error_log.handlers)
 
 
 class Worker(ThreadWorker):
-    """A worker that leaves connections to idle workers, and refuses bad HTTP in the envelope.
-
-    No client holds it up: neither one that does not read its response, nor one that does not close.
-    """
+    """A worker that leaves connections to idle workers, and that no client holds up."""
 
     poller: Any
 
@@ -126,10 +120,10 @@ class Worker(ThreadWorker):
             "Content-Length": str(len(body)),
             "Connection": "close",
         }
-        lines = [f"HTTP/1.1 {status} {REASONS[status]}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
+        head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+        head += [f"{name}: {value}" for name, value in headers.items()]
         with contextlib.suppress(OSError):
-            client.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+            client.sendall("\r\n".join([*head, "", ""]).encode() + body)
         line = {"request_id": request_id, "method": "-", "route": "-", "status": status}
         if status == 400:
             request_log.log.info("request", **line, error=type(exc).__name__)
@@ -161,16 +155,12 @@ def ignore_signals() -> None:
 def obey_signals_while_booting() -> None:
     """Let signals end a worker that has not installed handlers of its own yet.
 
-    A fork inherits the handlers of the master, which only note the signal, for the master: the
-    worker would never see it, and the master would wait for the worker in vain. Signals are held
-    back during the fork itself, because Python discards those that arrive in the middle of it.
+    A fork inherits the handlers of the master, which only note the signal, for the master: it would
+    wait for the worker in vain. Signals are held back during the fork itself, because Python
+    discards those that arrive in the middle of it.
     """
-
-    def hold_back() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
-
-    def let_through() -> None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDINGS)
+    hold_back = partial(signal.pthread_sigmask, signal.SIG_BLOCK, ENDINGS)
+    let_through = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, ENDINGS)
 
     def let_end() -> None:
         for each in ENDINGS:

@@ -95,8 +95,8 @@ def segments(value: object) -> int | None:
 
 def message_fields(report: Report) -> dict[str, Any]:
     """Return the fields of complete_message; what cannot be kept is added to `reasons`."""
-    text = report.text
-    if len(text) > MAX_TEXT_LENGTH:
+    text = report.text[:MAX_TEXT_LENGTH].replace("\0", "\ufffd")
+    if len(report.text) > MAX_TEXT_LENGTH:
         report.reasons.append(f"the text was cut to {MAX_TEXT_LENGTH} characters")
     media = [url for url in report.media if MEDIA_URL.fullmatch(url)][:MAX_MEDIA]
     if left_out := len(report.media) - len(media):
@@ -114,7 +114,7 @@ def message_fields(report: Report) -> dict[str, Any]:
         "from_number": sender,
         "to_number": receiver,
         # An attachment without a text has no text; an empty text is one.
-        "body": None if is_mms and not text else text[:MAX_TEXT_LENGTH].replace("\0", "\ufffd"),
+        "body": None if is_mms and not text else text,
         "media_urls": media,
         "channel": "mms" if is_mms else "sms",
         "created_at": report.at,

@@ -7,7 +7,7 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
-from conversations.api.auth import authenticate_hook, note_use, requires_scope
+from conversations.api.auth import authenticate_hook, note_use
 from conversations.api.content import form_fields, json_object
 from conversations.api.context import current_context, current_key
 from conversations.api.envelope import success
@@ -31,7 +31,6 @@ hooks.after_request(note_use)
 
 
 @hooks.post("/twilio")
-@requires_scope("messages:write")
 def receive_twilio() -> Response:
     """Record what Twilio reports, and answer in TwiML: it takes JSON for an error."""
     record(twilio.read, form_fields())
@@ -39,21 +38,18 @@ def receive_twilio() -> Response:
 
 
 @hooks.post("/telnyx")
-@requires_scope("messages:write")
 def receive_telnyx() -> Response:
     """Record what Telnyx reports."""
     return success(record(telnyx.read, json_object()))
 
 
 @hooks.post("/smsgate")
-@requires_scope("messages:write")
 def receive_smsgate() -> Response:
     """Record what SMSGate reports."""
     return success(record(smsgate.read, json_object()))
 
 
 @hooks.post("/httpsms")
-@requires_scope("messages:write")
 def receive_httpsms() -> Response:
     """Record what httpSMS reports."""
     return success(record(httpsms.read, json_object()))
@@ -71,7 +67,11 @@ def record(read: Read, content: Mapping[str, Any]) -> dict[str, int]:
     skips = [each.reason for each in found if isinstance(each, Skip)]
     outcomes: list[Outcome] = []
     if reports:
-        numbers = _own_numbers(reports)
+        own_numbers = [report.own_number for report in reports]
+        organization_id = current_key().organization_id
+        numbers = organizations.find_phone_numbers(organization_id, numbers=own_numbers)
+        if not numbers:
+            raise ValidationError({reports[0].own_name: organizations.NOT_YOURS})
         ours = [report for report in reports if report.own_number in numbers]
         skips += ["a copy: the number is in cc alone" for report in ours if report.is_copy]
         outcomes = _record([report for report in ours if not report.is_copy], numbers)
@@ -79,19 +79,6 @@ def record(read: Read, content: Mapping[str, Any]) -> dict[str, int]:
     recorded = outcomes.count(Outcome.CREATED)
     already_there = len(outcomes) - recorded
     return {"recorded": recorded, "already_there": already_there, "skipped": len(skips)}
-
-
-def _own_numbers(reports: list[Report]) -> dict[str, UUID]:
-    """Return the organization's numbers among those of the reports, with their ids.
-
-    Raises ValidationError if none is the organization's.
-    """
-    numbers = organizations.find_phone_numbers(
-        current_key().organization_id, numbers=[report.own_number for report in reports]
-    )
-    if not numbers:
-        raise ValidationError({reports[0].own_name: organizations.NOT_YOURS})
-    return numbers
 
 
 def _record(reports: list[Report], numbers: dict[str, UUID]) -> list[Outcome]:
