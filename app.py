@@ -7,9 +7,10 @@ from flask import Flask, Request, Response, request
 from werkzeug.routing import MapAdapter
 
 from conversations import cli, settings
-from conversations.api import errors, headers, health, inbox_page, reference, request_log
-from conversations.api.envelope import success
+from conversations.api import envelope, errors, request_log
 from conversations.api.hooks.views import hooks
+from conversations.api.inbox_page import inbox
+from conversations.api.public import public
 from conversations.api.views import v1
 from conversations.database import migrations, pool
 
@@ -37,7 +38,7 @@ class Service(Flask):
         """Return the methods of the route, in Allow and as data."""
         # Of all views of the path: request.url_rule is only one of them.
         methods = sorted(cast(MapAdapter, self.create_url_adapter(request)).allowed_methods())
-        return success({"methods": methods}, headers={"Allow": ", ".join(methods)})
+        return envelope.success({"methods": methods}, headers={"Allow": ", ".join(methods)})
 
     def handle_exception(self, e: Exception) -> Response:
         """Return the response to a failure outside of the view and of what handles its errors."""
@@ -56,8 +57,7 @@ def create_app() -> Flask:
     config = settings.load()
     url, prepare = config.database_url, config.database_prepared_statements
     app = Service(__name__, static_folder=None)
-    app.config["SETTINGS"] = config
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config.update(SETTINGS=config, MAX_CONTENT_LENGTH=MAX_BODY_BYTES)
     app.url_map.merge_slashes = False
     pool.set_up(
         pool.PoolSettings(
@@ -71,17 +71,14 @@ def create_app() -> Flask:
     )
     # after_request hooks run from the last to the first: the log line describes what is sent.
     request_log.init_app(app)
-    headers.init_app(app)
+    app.after_request(envelope.add_headers)
     if config.metrics:
         from conversations.api import metrics
 
         metrics.init_app(app)
-    app.register_blueprint(v1)
-    app.register_blueprint(hooks)
-    health.init_app(app)
     errors.init_app(app)
-    reference.init_app(app)
-    inbox_page.init_app(app)
+    for blueprint in (v1, hooks, public, inbox):
+        app.register_blueprint(blueprint)
     cli.init_app(app)
     return app
 

@@ -48,18 +48,11 @@ if options.metrics and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
 
 def on_starting(server: Arbiter) -> None:
     """Take the port and find the database, or say in a sentence why that is impossible."""
-    startup.refuse_debugger()
     obey_signals_while_booting()
-    startup.listen(server, options)
-    if options.database_url is None:
-        startup.announce(startup.prepare_embedded_database(), server)
-    else:
-        startup.check_database(server, options)
+    startup.prepare(server, options)
 
 
-def post_worker_init(worker: Worker) -> None:
-    """Count the worker."""
-    startup.note_worker_is_up()
+post_worker_init = startup.note_worker_is_up
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

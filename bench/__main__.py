@@ -3,7 +3,7 @@
 import argparse
 import functools
 
-from bench import anatomy, database, fairness, flat, load, reading, servers, writing
+from bench import anatomy, database, fairness, flat, load, reading, servers, skewed, writing
 from bench.servers import Usage
 
 print = functools.partial(print, flush=True)
@@ -13,10 +13,10 @@ FLAT = 1.15
 
 
 def main() -> None:
-    """Run the parts that were asked for; without one, all but `flat`."""
+    """Run the parts that were asked for; without one, `read`, `write` and `profile`."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parts = {"read": read, "write": write, "profile": profile, "flat": compare_sizes}
-    parts["fairness"] = share
+    parts |= {"fairness": share, "skewed": find_few}
     parser.add_argument("parts", nargs="*", choices=[[], *parts], metavar="|".join(parts))
     parser.add_argument("--conversations", type=int, default=100_000, help="10 messages each")
     parser.add_argument("--messages", type=int, default=100_000, help="how many to import")
@@ -123,6 +123,15 @@ def share(postgres, options) -> None:
                 print(fairness.line(f"{many} clients, {kind}", fairness.typical(large)))
                 label = f"beside {fairness.FEW} clients of another organization"
                 print(fairness.line(label, fairness.typical(small)))
+
+
+def find_few(postgres, options) -> None:
+    """Print how long the lists of the few take in a large inbox."""
+    times = skewed.times(postgres.url, options.conversations)
+    print(f"\n{options.conversations:,} conversations; milliseconds of the statement")
+    print(f"{'':38} {'not told':>10} {'told':>10}")
+    for name, (uninformed, informed) in times.items():
+        print(f"{name:38} {uninformed:10,.1f} {informed:10,.1f}")
 
 
 if __name__ == "__main__":

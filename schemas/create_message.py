@@ -8,6 +8,7 @@ from schemas.base import RequestSchema
 from schemas.fields import (
     Choice,
     ExchangedText,
+    Flag,
     MediaUrls,
     PastInstant,
     PhoneNumber,
@@ -64,9 +65,23 @@ class ImportMessageSchema(CreateMessageSchema):
 
     body = ExchangedText(allow_none=True)
     created_at = PastInstant(required=True)
+    redacted_at = PastInstant(allow_none=True)
+    had_text = Flag()
+    is_keyword = Flag()
 
     def check_together(self, checked: dict[str, Any]) -> None:
-        """Refuse an SMS without a text. Of an MMS some sources keep neither text nor media."""
-        is_mms = checked.get("media_urls") or checked.get("channel") == "mms"
-        if checked.get("body") is None and not is_mms:
-            raise ValidationError({"body": ExchangedText.complaint})
+        """Refuse an SMS without a text. Of an MMS some sources keep neither text nor media.
+
+        As export-messages writes them, a message without content has `redacted_at`, or null, and
+        `had_text`.
+        """
+        has_content = checked.get("body") is not None or checked.get("media_urls")
+        if checked.get("redacted_at") is None and "had_text" not in checked:
+            if not has_content and checked.get("channel") != "mms":
+                raise ValidationError({"body": ExchangedText.complaint})
+        elif has_content:
+            raise ValidationError({"body": "must be absent where redacted_at or had_text is given"})
+        elif "had_text" not in checked:
+            raise ValidationError({"had_text": "is required where redacted_at is given"})
+        elif checked["had_text"] and not checked.get("redacted_at"):
+            raise ValidationError({"redacted_at": "is required where had_text is true"})

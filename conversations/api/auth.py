@@ -10,7 +10,6 @@ from conversations.api.context import current_context
 from conversations.api.envelope import ApiError
 from conversations.database.pool import DatabaseError, Unavailable
 from conversations.inbox import api_keys
-from conversations.inbox.api_keys import ApiKey
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -19,10 +18,8 @@ TOUCH_AGAIN_SECONDS = 60.0
 
 _touch_from = 0.0
 
-# The scope of each view, by the name of its function.
+# By the name of the view's function.
 SCOPES: dict[str, str] = {}
-
-HOOK_CHALLENGES = ['Basic realm="conversations"', "Bearer"]
 
 
 def requires_scope(scope: str) -> Callable[[View], View]:
@@ -35,19 +32,12 @@ def requires_scope(scope: str) -> Callable[[View], View]:
     return mark
 
 
-def required_scope() -> str:
-    """Return the scope of the current request's view."""
-    endpoint = request.endpoint or ""
-    return SCOPES[endpoint.rpartition(".")[2]]
-
-
 def authenticate() -> None:
     """Let a request in only with a live key that has the scope of its view (RFC 6750).
 
     Raises ApiError 401 or 403, pool.Unavailable.
     """
-    if request.method != "OPTIONS":
-        _let_in(bearer_token(), ["Bearer"])
+    _let_in([header_token("bearer")], ["Bearer"])
 
 
 def authenticate_hook() -> None:
@@ -57,44 +47,35 @@ def authenticate_hook() -> None:
     of a proxy. Twilio sends the password only after a 401 that asks for Basic.
     Raises ApiError 401 or 403, pool.Unavailable.
     """
+    challenges = ['Basic realm="conversations"', "Bearer"]
+    if in_query := request.args.getlist("key"):
+        _let_in(in_query, challenges, has_one_scope=True)
+    else:
+        _let_in([header_token("basic", "bearer")], challenges)
+
+
+def _let_in(tokens: list[str], challenges: list[str], has_one_scope: bool = False) -> None:
     if request.method == "OPTIONS":
         return
-    in_query = request.args.getlist("key")
-    if len(in_query) > 1:
-        token = ""
-    else:
-        token = in_query[0] if in_query else basic_password() or bearer_token()
-    api_key = _let_in(token, HOOK_CHALLENGES)
-    if in_query and api_key.scopes != [required_scope()]:
-        raise _missing_scope()
-
-
-def _let_in(token: str, challenges: list[str]) -> ApiKey:
-    api_key = api_keys.find_live_key(token)
+    api_key = api_keys.find_live_key(tokens[0]) if len(tokens) == 1 else None
     if api_key is None:
         raise ApiError(401, headers={"WWW-Authenticate": challenges})
     current_context().api_key = api_key
-    if required_scope() not in api_key.scopes:
-        raise _missing_scope()
-    return api_key
+    scope = SCOPES[(request.endpoint or "").rpartition(".")[2]]
+    if scope not in api_key.scopes or (has_one_scope and len(api_key.scopes) > 1):
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+        raise ApiError(403, headers={"WWW-Authenticate": challenge})
 
 
-def _missing_scope() -> ApiError:
-    challenge = f'Bearer error="insufficient_scope", scope="{required_scope()}"'
-    return ApiError(403, headers={"WWW-Authenticate": challenge})
+def header_token(*schemes: str) -> str:
+    """Return the key of the Authorization header, an empty text if it has none in these schemes.
 
-
-def basic_password() -> str:
-    """Return the password of the Authorization header, or an empty text; the user is ignored."""
+    Of Basic that is the password; the user is ignored.
+    """
     authorization = request.authorization
-    is_basic = authorization is not None and authorization.type == "basic"
-    return (authorization.password or "") if authorization and is_basic else ""
-
-
-def bearer_token() -> str:
-    """Return the token of the Authorization header, or an empty text."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip(" ") if scheme.lower() == "bearer" else ""
+    if authorization is None or authorization.type not in schemes:
+        return ""
+    return authorization.token or authorization.password or ""
 
 
 def note_use(response: Response) -> Response:
@@ -104,9 +85,8 @@ def note_use(response: Response) -> Response:
     """
     global _touch_from
     api_key = current_context().api_key
-    if not api_key or not api_key.is_stale or response.status_code >= 400:
-        return response
-    if time.monotonic() >= _touch_from:
+    is_due = api_key and api_key.is_stale and time.monotonic() >= _touch_from
+    if api_key and is_due and response.status_code < 400:
         try:
             api_keys.touch(api_key)
         except (Unavailable, DatabaseError):

@@ -1,7 +1,4 @@
-"""The one value that a request keeps in `flask.g`: its id, its key, and what its log line says.
-
-Every part of a request that needs one of these asks here, so `flask.g` holds no loose names.
-"""
+"""The one value that a request keeps in `flask.g`: its id, its key, and what its log line says."""
 
 import time
 from dataclasses import dataclass, field
@@ -29,15 +26,13 @@ class RequestContext:
 
 
 def current_context() -> RequestContext:
-    """Return the current request's context, made on first use.
+    """Return the current request's context.
 
-    Made on first use because an error may come before any hook of the request has run.
+    It is made on first use, because an error may come before any hook of the request has run.
     """
-    try:
-        return cast(RequestContext, g.context)
-    except AttributeError:
+    if "context" not in g:
         g.context = RequestContext()
-        return cast(RequestContext, g.context)
+    return cast(RequestContext, g.context)
 
 
 def current_key() -> ApiKey:

@@ -1,10 +1,14 @@
-"""The envelope of every response: success with data, or an error with a code and a request id."""
+"""What every response has: the envelope, the headers, and gzip for clients that accept it.
 
+The envelope is success with data, or an error with a code and a request id.
+"""
+
+import gzip
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from flask import Response
+from flask import Response, request
 
 from conversations.api.context import current_context
 from conversations.inbox.api_keys import conceal
@@ -22,7 +26,14 @@ ERRORS = {
     500: ("INTERNAL_ERROR", "internal error"),
     503: ("UNAVAILABLE", "temporarily unavailable"),
 }
-
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+COMPRESS_FROM_BYTES = 1024
+COMPRESSION_LEVEL = 3
 
 # By name; a list is a header that is sent several times.
 Headers = Mapping[str, str | list[str]]
@@ -35,9 +46,7 @@ class ApiError(Exception):
         self, status: int, details: Mapping[str, str] | None = None, headers: Headers | None = None
     ):
         super().__init__(status, details)
-        self.status = status
-        self.details = details
-        self.headers = headers or {}
+        self.status, self.details, self.headers = status, details, headers
 
 
 def success(
@@ -45,7 +54,7 @@ def success(
     meta: Mapping[str, Any] | None = None,
     *,
     status: int = 200,
-    headers: dict[str, str] | None = None,
+    headers: Headers | None = None,
 ) -> Response:
     """Return the response that carries data. Instants are printed in UTC with Z (RFC 3339)."""
     content = {"success": True, "data": data}
@@ -70,3 +79,22 @@ def error_body(status: int, request_id: str, details: Mapping[str, str] | None =
     if details:
         error["details"] = {conceal(field): sentence for field, sentence in details.items()}
     return orjson.dumps({"success": False, "error": error})
+
+
+def add_headers(response: Response) -> Response:
+    """Return a response with the headers that it lacks, compressed if that is worth it.
+
+    The ETag stays right, because it is weak.
+    """
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if response.status_code in (204, 304) or "Content-Encoding" in response.headers:
+        return response
+    response.direct_passthrough = False
+    body = response.get_data()
+    if len(body) > COMPRESS_FROM_BYTES:
+        response.headers.setdefault("Vary", "Accept-Encoding")
+        if request.accept_encodings["gzip"]:
+            response.set_data(gzip.compress(body, COMPRESSION_LEVEL, mtime=0))
+            response.headers["Content-Encoding"] = "gzip"
+    return response

@@ -4,8 +4,7 @@ from flask import Flask, Response, request
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from conversations.api.envelope import ERRORS, ApiError, failure
-from conversations.api.headers import HEADERS
+from conversations.api.envelope import ERRORS, HEADERS, ApiError, failure
 from conversations.api.request_log import finish, log
 from conversations.database.pool import Unavailable
 
@@ -15,11 +14,7 @@ RETRY_AFTER_SECONDS = "1"
 def init_app(app: Flask) -> None:
     """Answer every exception of the application in the envelope."""
     app.before_request(refuse_leading_slashes)
-    app.register_error_handler(ApiError, answer_api_error)
-    app.register_error_handler(ValidationError, answer_validation_error)
-    app.register_error_handler(Unavailable, answer_unavailable)
-    app.register_error_handler(HTTPException, answer_http_exception)
-    app.register_error_handler(Exception, answer_bug)
+    app.register_error_handler(Exception, answer)
 
 
 def refuse_leading_slashes() -> None:
@@ -28,33 +23,20 @@ def refuse_leading_slashes() -> None:
         raise ApiError(404)
 
 
-def answer_api_error(error: ApiError) -> Response:
-    """Answer what a view raised."""
-    return failure(error.status, error.details, error.headers)
-
-
-def answer_validation_error(error: ValidationError) -> Response:
-    """Answer 422 with one sentence for each field."""
-    return failure(422, error.normalized_messages())
-
-
-def answer_unavailable(error: Unavailable) -> Response:
-    """Answer 503 to what only time can mend. The log says what it was."""
-    log.warning("unavailable", error=str(error))
-    return failure(503, headers={"Retry-After": RETRY_AFTER_SECONDS})
-
-
-def answer_http_exception(error: HTTPException) -> Response:
-    """Answer what Flask and Werkzeug raise themselves: 404, 405, 413."""
-    status = error.code if error.code in ERRORS else 400
-    headers = {}
-    if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    return failure(status, headers=headers)
-
-
-def answer_bug(error: Exception) -> Response:
-    """Answer 500 and nothing about the error. The log has it under the request's id."""
+def answer(error: Exception) -> Response:
+    """Return the response to an exception. The log has what the response does not say."""
+    match error:
+        case ApiError():
+            return failure(error.status, error.details, error.headers)
+        case ValidationError():
+            return failure(422, error.normalized_messages())
+        case Unavailable():
+            log.warning("unavailable", error=str(error))
+            return failure(503, headers={"Retry-After": RETRY_AFTER_SECONDS})
+        case MethodNotAllowed():
+            return failure(405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
+        case HTTPException():
+            return failure(error.code if error.code in ERRORS else 400)
     log.error("bug", exc_info=error)
     return failure(500)
 

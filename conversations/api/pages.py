@@ -1,9 +1,7 @@
 """Pages: a page of a list as a response, with cursor, Link and ETag, or a 304 in its place."""
 
 import hashlib
-from datetime import datetime
 from urllib.parse import urlencode
-from uuid import UUID
 
 from flask import Response, request
 
@@ -40,17 +38,13 @@ def page_response(page: Page | None, limit: int) -> Response:
     tag = entity_tag(page.change_count)
     if request.if_none_match.contains_weak(tag):
         return _not_modified(tag)
-    headers = _cache_headers(tag)
-    next_cursor = _next_cursor(page.last_at, page.last_id)
-    if next_cursor:
+    headers, next_cursor = _cache_headers(tag), None
+    if page.last_at and page.last_id:
+        next_cursor = encode_cursor(page.last_at, page.last_id.bytes)
         query = urlencode({**request.args, "cursor": next_cursor})
         headers["Link"] = f'<?{query}>; rel="next"'
     meta = {"total": page.total, "limit": limit, "offset": 0, "next_cursor": next_cursor}
     return success(page.items, meta, headers=headers)
-
-
-def _next_cursor(last_at: datetime | None, last_id: UUID | None) -> str | None:
-    return encode_cursor(last_at, last_id.bytes) if last_at and last_id else None
 
 
 def entity_tag(change_count: int) -> str:

@@ -10,6 +10,7 @@ import sys
 from gunicorn import systemd
 from gunicorn.arbiter import Arbiter
 from gunicorn.sock import create_sockets
+from gunicorn.workers.base import Worker
 
 from conversations.database import embedded, migrations, pool
 from conversations.inbox import demo
@@ -22,17 +23,21 @@ _announcement = ""
 _countdown: int | None = None
 
 
-def refuse_debugger() -> None:
-    """End the process if FLASK_DEBUG is on: its pages show to everybody what no error may show."""
+def prepare(server: Arbiter, settings: Settings) -> None:
+    """Take the port and find the database, or end the process with one sentence."""
     if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
         sys.exit("FLASK_DEBUG is on: it would show everybody what only you may see. Unset it.")
+    _listen(server, settings)
+    if settings.database_url is None:
+        _announce(_prepare_embedded_database(), server)
+    else:
+        _check_database(settings.database_url, server, settings)
 
 
-def listen(server: Arbiter, settings: Settings) -> None:
-    """Open the listeners. Ends the process with one sentence if that is impossible.
+def _listen(server: Arbiter, settings: Settings) -> None:
+    """Open the listeners: gunicorn cannot listen on 0.0.0.0 and [::] at once.
 
-    gunicorn itself would try for five seconds, and cannot listen on 0.0.0.0 and [::] at once. It
-    keeps listeners that it inherits, from systemd or from the process that it replaces.
+    It keeps listeners that it inherits, from systemd or from the process that it replaces.
     """
     is_inherited = systemd.listen_fds(unset_environment=False) or "GUNICORN_FD" in os.environ
     addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
@@ -41,8 +46,12 @@ def listen(server: Arbiter, settings: Settings) -> None:
     ipv4_ports = {port for host, port in addresses if ":" not in host}
     listeners = []
     for host, port in addresses:
+        is_dual = host == "::" and port not in ipv4_ports and socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            listeners.append(_listener(host, port, server.cfg.backlog, port in ipv4_ports))
+            listener = socket.create_server(
+                (host, port), family=family, backlog=server.cfg.backlog, dualstack_ipv6=is_dual
+            )
         except OSError as error:
             is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
             name, value = ("PORT", port) if is_port else ("HOST", host)
@@ -50,24 +59,14 @@ def listen(server: Arbiter, settings: Settings) -> None:
                 name, value = "METRICS_ADDRESS", settings.metrics_address
             reason = str(error.strerror).partition(" (")[0]
             sys.exit(f"{name} {value}: {reason}. Set another {name}.")
+        listeners.append(listener)
     server.LISTENERS = create_sockets(server.cfg, server.log, [each.detach() for each in listeners])
 
 
-def _listener(host: str, port: int, backlog: int, serves_ipv4_apart: bool) -> socket.socket:
-    if ":" not in host:
-        return socket.create_server((host, port), backlog=backlog)
-    takes_ipv4 = host == "::" and not serves_ipv4_apart and socket.has_dualstack_ipv6()
-    return socket.create_server(
-        (host, port), family=socket.AF_INET6, backlog=backlog, dualstack_ipv6=takes_ipv4
-    )
-
-
-def check_database(server: Arbiter, settings: Settings) -> None:
+def _check_database(url: str, server: Arbiter, settings: Settings) -> None:
     """End the process if the schema is behind. Without the database it starts, with a warning."""
     try:
-        migrations.require_current(
-            settings.database_url or "", settings.database_prepared_statements
-        )
+        migrations.require_current(url, settings.database_prepared_statements)
     except (migrations.SchemaBehind, migrations.SchemaMismatch) as error:
         sys.exit(str(error))
     except pool.Unavailable as error:
@@ -76,7 +75,7 @@ def check_database(server: Arbiter, settings: Settings) -> None:
         )
 
 
-def prepare_embedded_database() -> str:
+def _prepare_embedded_database() -> str:
     """Start the embedded PostgreSQL with the demo inbox and return a key for it.
 
     The workers find the server in DATABASE_URL.
@@ -95,31 +94,26 @@ def prepare_embedded_database() -> str:
     return key
 
 
-def announce(key: str, server: Arbiter) -> None:
+def _announce(key: str, server: Arbiter) -> None:
     """Print a command that tries the service and a link to the inbox, once all workers are up.
 
-    Each worker that is up takes a byte from a pipe, and the one that takes the last byte prints.
+    Each worker that is up takes a byte from a pipe; who takes the last byte prints.
     """
     global _announcement, _countdown
     addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
     if not addresses:
         return  # --bind names a socket that curl cannot reach by a URL.
-    header, url = f"'Authorization: Bearer {key}'", f"http://{_reachable(addresses)}"
+    host, port = addresses[0]
+    if {host for host, _ in addresses} & ALL_ADDRESSES:
+        host = "localhost"
+    header, url = f"'Authorization: Bearer {key}'", f"http://{Address(host, port)}"
     _announcement = f"curl -H {header} {url}/v1/conversations\n{url}/inbox#key={key}"
     _countdown, writer = os.pipe()
     os.write(writer, LAST.rjust(server.cfg.workers, b"."))
     os.close(writer)
 
 
-def _reachable(addresses: list[tuple[str, int]]) -> str:
-    """Return the first address as a URL has it, but localhost for one that means all addresses."""
-    host, port = addresses[0]
-    if {host for host, _ in addresses} & ALL_ADDRESSES:
-        host = "localhost"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def note_worker_is_up() -> None:
+def note_worker_is_up(_: Worker) -> None:
     """Note in a worker that it is up."""
     if _countdown is not None and os.read(_countdown, 1) == LAST:
         with contextlib.suppress(OSError):

@@ -23,6 +23,7 @@ from schemas import (
     ListPhoneNumbersSchema,
     RecordConsentSchema,
 )
+from schemas.base import PageSchema
 from schemas.fields import PhoneNumber, decode_base64url
 
 CREATE_MESSAGE = CreateMessageSchema()
@@ -41,30 +42,31 @@ v1.before_request(authenticate)
 v1.after_request(note_use)
 
 
+def list_page(name: str, schema: PageSchema, **params: UUID) -> Response:
+    """Return one page of the list that the query `name` makes for the key's organization.
+
+    Returns a 304 if the client has this page already. Raises ValidationError, pool.Unavailable.
+    """
+    args = schema.check_query(request.args)
+    if not_modified := not_modified_response():
+        return not_modified
+    organization_id = current_key().organization_id
+    page = queries.fetch_page(name, organization_id=organization_id, **params, **args)
+    return page_response(page, args["limit"])
+
+
 @v1.get("/conversations")
 @requires_scope("conversations:read")
 def list_conversations() -> Response:
     """Return one page of the organization's conversations, newest first."""
-    organization_id = current_key().organization_id
-    args = LIST_CONVERSATIONS.check_query(request.args)
-    if not_modified := not_modified_response():
-        return not_modified
-    page = queries.fetch_page("list_conversations", organization_id=organization_id, **args)
-    return page_response(page, args["limit"])
+    return list_page("list_conversations", LIST_CONVERSATIONS)
 
 
 @v1.get("/conversations/<id>/messages")
 @requires_scope("conversations:read")
 def list_messages(id: str) -> Response:
     """Return one page of a conversation's messages, oldest first unless asked otherwise."""
-    organization_id, conversation_id = current_key().organization_id, parse_conversation_id(id)
-    args = LIST_MESSAGES.check_query(request.args)
-    if not_modified := not_modified_response():
-        return not_modified
-    page = queries.fetch_page(
-        "list_messages", organization_id=organization_id, conversation_id=conversation_id, **args
-    )
-    return page_response(page, args["limit"])
+    return list_page("list_messages", LIST_MESSAGES, conversation_id=parse_conversation_id(id))
 
 
 @v1.post("/messages")
@@ -87,10 +89,8 @@ def create_message() -> Response:
 def record_consent() -> Response:
     """Record one consent event and return what is then on record."""
     organization_id = current_key().organization_id
-    event = RECORD_CONSENT.check(json_object())
-    event.setdefault("captured_at", datetime.now(UTC))
-    ids = [event["phone_number_id"]]
-    numbers = organizations.find_phone_numbers(organization_id, ids=ids)
+    event = {"captured_at": datetime.now(UTC), **RECORD_CONSENT.check(json_object())}
+    numbers = organizations.find_phone_numbers(organization_id, ids=[event["phone_number_id"]])
     if not numbers:
         raise ValidationError({"phone_number_id": organizations.NOT_YOURS})
     (event["phone_number"],) = numbers
@@ -102,24 +102,14 @@ def record_consent() -> Response:
 @requires_scope("consent:read")
 def list_consent() -> Response:
     """Return one page of what is on record, most recently updated first."""
-    organization_id = current_key().organization_id
-    args = LIST_CONSENT.check_query(request.args)
-    if not_modified := not_modified_response():
-        return not_modified
-    page = queries.fetch_page("list_consent", organization_id=organization_id, **args)
-    return page_response(page, args["limit"])
+    return list_page("list_consent", LIST_CONSENT)
 
 
 @v1.get("/phone-numbers")
 @requires_scope("numbers:read")
 def list_phone_numbers() -> Response:
     """Return one page of the organization's phone numbers, oldest first."""
-    organization_id = current_key().organization_id
-    args = LIST_PHONE_NUMBERS.check_query(request.args)
-    if not_modified := not_modified_response():
-        return not_modified
-    page = queries.fetch_page("list_phone_numbers", organization_id=organization_id, **args)
-    return page_response(page, args["limit"])
+    return list_page("list_phone_numbers", LIST_PHONE_NUMBERS)
 
 
 @v1.post("/contacts/<contact_number>/erase")

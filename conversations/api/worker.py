@@ -20,8 +20,7 @@ from ulid import ULID
 
 from conversations import settings
 from conversations.api import request_log
-from conversations.api.envelope import error_body
-from conversations.api.headers import HEADERS
+from conversations.api.envelope import HEADERS, error_body
 
 # About what it takes another worker to wake. The most is less than what a request takes.
 ACCEPT_DELAY_SECONDS = 50e-6

@@ -10,10 +10,10 @@ from flask import Flask
 from flask.cli import AppGroup, FlaskGroup
 
 from conversations import __version__
-from conversations.cli import imports, keys, organizations, retention, service
+from conversations.cli import exports, imports, keys, organizations, retention, service
 from conversations.cli.command import COMMANDS
 
-__all__ = ["imports", "init_app", "keys", "organizations", "retention", "service"]
+__all__ = ["exports", "imports", "init_app", "keys", "organizations", "retention", "service"]
 
 
 HELP = f"""Conversations {__version__}: the inbox of an SMS product as an HTTP service.

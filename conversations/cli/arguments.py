@@ -11,6 +11,9 @@ from conversations.inbox import api_keys
 from schemas.fields import PhoneNumber, Region, Strict, Uuid
 
 LIFETIME = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+DAYS = re.compile(r"[1-9][0-9]{0,4}")
+MAX_RETENTION_DAYS = 36500
+FOREVER = "forever"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -38,6 +41,20 @@ class Lifetime(Strict):
         if not match:
             raise ValueError
         return timedelta(**{UNITS[match[2]]: int(match[1])})
+
+
+class RetentionDays(Strict):
+    """A number of days, or `forever`."""
+
+    complaint = f"must be 1..{MAX_RETENTION_DAYS} or forever"
+
+    def read(self, value: str) -> int | str:
+        """Return an int, or the text `forever`: click takes None for an argument not given."""
+        if value == FOREVER:
+            return value
+        if not DAYS.fullmatch(value) or int(value) > MAX_RETENTION_DAYS:
+            raise ValueError
+        return int(value)
 
 
 class Checked(click.ParamType[Any]):

@@ -2,7 +2,8 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,7 @@ from flask.cli import AppGroup
 
 from conversations.database import embedded, migrations, pool
 from conversations.inbox import organizations
+from conversations.inbox.organizations import Organization
 from conversations.settings import Settings
 from schemas.fields import format_instant
 
@@ -64,11 +66,25 @@ def _check_database(url: str, prepare: bool | None, needs_schema: bool) -> None:
             raise
 
 
-def require_organization(organization_id: UUID) -> None:
-    """Refuse an organization that does not exist."""
-    known = {row["organization_id"] for row in organizations.list_organizations()}
-    if organization_id not in known:
-        raise click.ClickException(f"there is no organization {organization_id}")
+def require_organization(organization_id: UUID) -> Organization:
+    """Return an organization. Refuses one that does not exist."""
+    for organization in organizations.list_organizations():
+        if organization["organization_id"] == organization_id:
+            return organization
+    raise click.ClickException(f"there is no organization {organization_id}")
+
+
+def named(organization: Organization) -> str:
+    """Return an organization as messages speak of it."""
+    return f"{organization['name']} ({organization['organization_id']})"
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print rows, and above them the names of their columns if a person looks on."""
+    if sys.stdout.isatty():
+        print_row(columns)
+    for row in rows:
+        print_row(row[column] for column in columns)
 
 
 def print_row(values: Iterable[Any]) -> None:

@@ -6,9 +6,20 @@ from uuid import UUID
 import click
 
 from conversations.cli.arguments import ORGANIZATION, Checked, Lifetime, Name
-from conversations.cli.command import command, print_row, require_organization
+from conversations.cli.command import command, print_row, print_table, require_organization
 from conversations.database import queries
 from conversations.inbox import api_keys
+
+COLUMNS = (
+    "id",
+    "prefix",
+    "label",
+    "scopes",
+    "created_at",
+    "expires_at",
+    "revoked_at",
+    "last_used_at",
+)
 
 
 @command("create-api-key")
@@ -38,22 +49,41 @@ def create_api_key(
 def list_api_keys(organization_id: UUID) -> None:
     """Print an organization's keys, separated by tabs, without their secrets."""
     require_organization(organization_id)
-    for row in queries.fetch_all("list_api_keys", organization_id=organization_id):
-        print_row(row.values())
+    print_table(COLUMNS, queries.fetch_all("list_api_keys", organization_id=organization_id))
 
 
 @command("revoke-api-key")
 @click.argument("prefix_or_id", type=Checked(Name()))
 def revoke_api_key(prefix_or_id: str) -> None:
     """Revoke a key, by its id or its display prefix; effective on the next request."""
-    found = queries.fetch_all("find_api_keys", prefix_or_id=prefix_or_id)
-    if not found:
-        raise click.ClickException("there is no such key")
-    if len(found) > 1:
-        ids = ", ".join(str(row["id"]) for row in found)
-        raise click.ClickException(f"several keys have that prefix, name one by its id: {ids}")
-    organization_id, id = found[0]["organization_id"], found[0]["id"]
+    organization_id, id = _find_api_key(prefix_or_id)
     api_keys.revoke_api_key(organization_id, id)
     for row in queries.fetch_all("list_api_keys", organization_id=organization_id):
         if row["id"] == id:
             print_row(row.values())
+
+
+@command("rotate-api-key")
+@click.argument("prefix_or_id", type=Checked(Name()))
+def rotate_api_key(prefix_or_id: str) -> None:
+    """Print a new key in the place of another, which is revoked at once.
+
+    The new key has the same organization, scopes, label and expiry.
+    """
+    try:
+        click.echo(api_keys.rotate_api_key(*_find_api_key(prefix_or_id)))
+    except api_keys.KeyIsDead as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _find_api_key(prefix_or_id: str) -> tuple[UUID, UUID]:
+    """Return the ids of the organization and of the key that an operator names."""
+    found = queries.fetch_all("find_api_keys", prefix_or_id=prefix_or_id)
+    if not found:
+        raise click.ClickException("there is no such key")
+    if len(found) > 1:
+        ids = ", ".join(
+            f"{row['id']} of {row['organization_name']} ({row['organization_id']})" for row in found
+        )
+        raise click.ClickException(f"several keys have that prefix, name one by its id: {ids}")
+    return found[0]["organization_id"], found[0]["id"]

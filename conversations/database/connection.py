@@ -48,6 +48,18 @@ CUSTOM_PLANS_ON_CITUS = (
 # libpq takes these two from the environment alone. It sends them as the connection is opened, and
 # a value that PostgreSQL does not know would prevent that.
 os.environ |= {"PGTZ": FIXED["TimeZone"], "PGDATESTYLE": FIXED["DateStyle"]}
+# A pooler such as PgBouncer, which may run each transaction in another session, names a process of
+# its own making when a client connects, not that of the session.
+SESSION = (
+    "SELECT pg_backend_pid() AS pid, setting::integer AS statement_timeout_ms "
+    "FROM pg_settings WHERE name = 'statement_timeout'"
+)
+# Where sessions are shared. The isolation of a transaction that has begun is no longer the default
+# one, and can be set before all else only. The search path is that of the role or the database.
+FIRST_IN_TRANSACTION = (
+    f"SET TRANSACTION ISOLATION LEVEL {FIXED['default_transaction_isolation']}",
+    "SET LOCAL search_path TO DEFAULT",
+)
 # The settings that `options` in a URL names, such as `-c statement_timeout=5s`.
 NAME_IN_OPTIONS = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=")
 
@@ -159,22 +171,22 @@ def configure(connection: Connection, prepare: bool | None, for_requests: bool) 
     given = {name.replace("-", "_").lower() for name in NAME_IN_OPTIONS.findall(options)}
     wanted = _default_settings(connection.info.server_version, for_requests)
     settings = FIXED | {name: value for name, value in wanted.items() if name not in given}
-    is_shared = _shares_sessions(connection)
+    session = connection.execute(SESSION, prepare=False).fetchone() or {}
+    is_shared = session["pid"] != connection.info.backend_pid
     statements = [
         f"SET {'LOCAL ' * is_shared}{name} = '{value}'" for name, value in settings.items()
     ]
     if for_requests:
         statements.append(CUSTOM_PLANS_ON_CITUS.format(is_local=is_shared))
     if is_shared:
-        # The isolation of a transaction that has begun is a setting of its own, and comes first.
-        isolation = FIXED["default_transaction_isolation"].upper()
-        first = [f"SET TRANSACTION ISOLATION LEVEL {isolation}", "SET LOCAL search_path TO DEFAULT"]
-        connection.transaction_settings = "; ".join([*first, *statements])
+        connection.transaction_settings = "; ".join([*FIRST_IN_TRANSACTION, *statements])
     else:
         connection.execute(cast(LiteralString, "; ".join(statements)), prepare=False)
     connection.prepare_threshold = 0 if prepare or (prepare is None and not is_shared) else None
     if for_requests and "statement_timeout" in given:
-        connection.response_timeout = _response_timeout_seconds(connection)
+        grace_seconds = RESPONSE_TIMEOUT_SECONDS - STATEMENT_TIMEOUT_SECONDS
+        seconds = session["statement_timeout_ms"] / 1000
+        connection.response_timeout = seconds + grace_seconds if seconds else None
 
 
 def _default_settings(server_version: int, for_requests: bool) -> dict[str, str]:
@@ -191,20 +203,3 @@ def _default_settings(server_version: int, for_requests: bool) -> dict[str, str]
     if server_version >= 170000:
         settings["transaction_timeout"] = "0"
     return settings | REQUEST_PLANNING if for_requests else settings
-
-
-def _shares_sessions(connection: Connection) -> bool:
-    """Tell whether a pooler such as PgBouncer stands between, which may share sessions.
-
-    A pooler names a process of its own making when a client connects, not that of the session.
-    """
-    row = connection.execute("SELECT pg_backend_pid() AS pid", prepare=False).fetchone()
-    return row is not None and row["pid"] != connection.info.backend_pid
-
-
-def _response_timeout_seconds(connection: Connection) -> float | None:
-    """Return how long to wait for a response where the URL sets statement_timeout."""
-    query = "SELECT setting::integer AS ms FROM pg_settings WHERE name = 'statement_timeout'"
-    row = connection.execute(query, prepare=False).fetchone()
-    grace_seconds = RESPONSE_TIMEOUT_SECONDS - STATEMENT_TIMEOUT_SECONDS
-    return row["ms"] / 1000 + grace_seconds if row and row["ms"] else None

@@ -262,6 +262,17 @@ def transaction(organization_id: UUID | None = None) -> Iterator[Connection]:
         yield checked_out
 
 
+@contextlib.contextmanager
+def snapshot(organization_id: UUID | None = None) -> Iterator[Connection]:
+    """Check out a connection whose queries see the database as it is now, whatever is written.
+
+    Raises Unavailable as `connection` does.
+    """
+    with transaction(organization_id) as checked_out:
+        checked_out.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield checked_out
+
+
 @dataclass(frozen=True)
 class PoolUsage:
     """How many connections of this process are checked out, and how many requests wait for one."""

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from conversations.database import queries
+from conversations.database import pool, queries
+from conversations.database.connection import Connection
 
 SCOPES = (
     "conversations:read",
@@ -31,6 +32,10 @@ RANDOM_LENGTH = 28
 CHECKSUM_LENGTH = 6
 PREFIX_LENGTH = len(BRAND) + 4
 PATTERN = re.compile(f"{BRAND}[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}")
+
+
+class KeyIsDead(Exception):
+    """The key is revoked or expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,17 @@ def touch(api_key: ApiKey) -> None:
 
 
 def create_api_key(
-    organization_id: UUID, scopes: Sequence[str], label: str, expires_in: timedelta | None = None
+    organization_id: UUID,
+    scopes: Sequence[str],
+    label: str,
+    expires_in: timedelta | None = None,
+    connection: Connection | None = None,
 ) -> str:
     """Store the hash of a new key and return the key, which cannot be shown again."""
     key = new_key()
     queries.execute(
         "create_api_key",
+        connection,
         organization_id=organization_id,
         key_hash=hash_key(key),
         prefix=display_prefix(key),
@@ -119,3 +129,20 @@ def create_api_key(
 def revoke_api_key(organization_id: UUID, id: UUID) -> None:
     """Revoke a key, effective on the next request."""
     queries.execute("revoke_api_key", organization_id=organization_id, id=id)
+
+
+def rotate_api_key(organization_id: UUID, id: UUID) -> str:
+    """Revoke a live key and return a new one with the same scopes, label and expiry.
+
+    Raises KeyIsDead if the key is revoked or expired.
+    """
+    with pool.transaction(organization_id) as connection:
+        old = queries.fetch_one(
+            "revoke_api_key", connection, organization_id=organization_id, id=id
+        )
+        if old is None:
+            raise KeyIsDead("the key is revoked")
+        if old["expires_in"] is not None and old["expires_in"] <= timedelta():
+            raise KeyIsDead("the key is expired")
+        scopes, label, expires_in = old["scopes"], old["label"], old["expires_in"]
+        return create_api_key(organization_id, scopes, label, expires_in, connection)

@@ -39,18 +39,17 @@ def _merge(left: Iterator[Row], right: Iterator[Row]) -> Iterator[tuple[Row | No
 def differing_summaries(organization_id: UUID) -> list[tuple[UUID, list[str]]]:
     """Return the ids of conversations whose summary is wrong, each with the wrong columns."""
     params = {"organization_id": organization_id, "ids": None}
-    with pool.transaction(organization_id) as connection:
+    with (
         # One snapshot for both streams, so that messages that arrive meanwhile are no difference.
-        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        with (
-            closing(queries.stream("list_summaries", connection, **params)) as stored,
-            closing(queries.stream("compute_summaries", connection, **params)) as computed,
-        ):
-            return [
-                _differences(is_row, must_row)
-                for is_row, must_row in _merge(stored, computed)
-                if is_row != must_row
-            ]
+        pool.snapshot(organization_id) as connection,
+        closing(queries.stream("list_summaries", connection, **params)) as stored,
+        closing(queries.stream("compute_summaries", connection, **params)) as computed,
+    ):
+        return [
+            _differences(is_row, must_row)
+            for is_row, must_row in _merge(stored, computed)
+            if is_row != must_row
+        ]
 
 
 def _differences(is_row: Row | None, must_row: Row | None) -> tuple[UUID, list[str]]:

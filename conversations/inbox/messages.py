@@ -31,6 +31,7 @@ class Message(TypedDict):
     `phone_number_id`, `phone_number` and `contact_number` name the conversation. `opted_in` is
     there if the text is a keyword, or if the carrier says that it opts in or out.
     `has_carrier_id`: a hook and an import may both report this message, each with less than all.
+    `redacted_at` and `had_text` are there if an export has the message without its content.
     """
 
     id: UUID
@@ -47,6 +48,8 @@ class Message(TypedDict):
     created_at: NotRequired[datetime]
     opted_in: NotRequired[bool]
     has_carrier_id: NotRequired[bool]
+    redacted_at: NotRequired[datetime | None]
+    had_text: NotRequired[bool]
 
 
 class StoredMessage(TypedDict):
@@ -112,7 +115,8 @@ def complete_message(given: Mapping[str, Any], numbers: Mapping[str, UUID]) -> M
         **given,
     }
     if inbound:
-        verdicts = {opted_in_by(given.get("body") or ""), given.get("opted_in")} - {None}
+        keyword = opted_in_by(given.get("body") or "") if given.get("is_keyword", True) else None
+        verdicts = {keyword, given.get("opted_in")} - {None}
         if verdicts:
             message["opted_in"] = all(verdicts)
     return cast(Message, message)
@@ -186,8 +190,9 @@ def _compare(message: dict[str, Any], stored_message: StoredMessage) -> Outcome:
     if "has_carrier_id" in message:
         return _compare_reports(message, stored_message)
     stored = orjson.loads(orjson.dumps(stored_message))
-    removed = {"body", "media_urls"} if stored["redacted_at"] else set()
-    names = message.keys() & stored.keys() - removed
+    is_redacted = stored["redacted_at"] or message.get("redacted_at")
+    removed = {"body", "media_urls"} if is_redacted else set()
+    names = message.keys() & stored.keys() - removed - {"redacted_at"}
     is_same = all(message[name] == stored[name] for name in names)
     return Outcome.KNOWN if is_same else Outcome.CONFLICT
 

@@ -1,6 +1,7 @@
 """Organizations and their phone numbers."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TypedDict, cast
 from uuid import UUID
 
@@ -8,6 +9,17 @@ from conversations.database import pool, queries
 from conversations.database.queries import Row
 
 NOT_YOURS = "is not one of your phone numbers"
+# A batch is one transaction, small enough that no lock is held for long.
+DELETION_BATCH = 10_000
+# In this order: the keys first, so that no more arrives, then what refers to others.
+DELETIONS = (
+    "delete_api_keys",
+    "delete_messages",
+    "delete_conversations",
+    "delete_conversation_counts",
+    "delete_phone_numbers",
+    "delete_organization",
+)
 
 
 class NumberTaken(Exception):
@@ -20,7 +32,7 @@ class Organization(TypedDict):
     organization_id: UUID
     name: str
     message_retention_days: int | None
-    created_at: object
+    created_at: datetime
     last_redaction_at: object
 
 
@@ -48,12 +60,34 @@ def get_id_namespace(organization_id: UUID) -> UUID:
     return cast(UUID, row["id_namespace"])
 
 
+def set_retention(organization_id: UUID, days: int | None) -> None:
+    """Set for how many days an organization keeps messages; None is for ever.
+
+    It applies from the next retention run on. What was redacted stays redacted.
+    """
+    queries.execute("set_retention", organization_id=organization_id, message_retention_days=days)
+
+
+def delete_organization(organization_id: UUID) -> None:
+    """Delete an organization and all that it owns; after an interruption, what is left.
+
+    Raises pool.Unavailable if something arrives meanwhile: then delete it again.
+    """
+    params = {"organization_id": organization_id, "limit": DELETION_BATCH}
+    for name in DELETIONS:
+        deleted = True
+        while deleted:
+            with pool.transaction(organization_id) as connection:
+                queries.execute("lock_organization", connection, **params)
+                deleted = queries.execute(name, connection, **params) > 0
+
+
 def create_phone_number(organization_id: UUID, number: str, id: UUID | None = None) -> UUID:
     """Give an organization a phone number and return the number's id, old or new.
 
     Raises NumberTaken if `id` is given and the number has another one, or another number has it.
     """
-    with pool.connection() as connection:
+    with pool.connection(organization_id=organization_id) as connection:
         queries.fetch_one(
             "create_phone_number",
             connection,
@@ -74,7 +108,7 @@ def create_phone_number(organization_id: UUID, number: str, id: UUID | None = No
 
 def delete_phone_number(organization_id: UUID, number: str) -> bool:
     """Delete a phone number and return True; False if it has conversations or consent."""
-    with pool.connection() as connection:
+    with pool.connection(organization_id=organization_id) as connection:
         deleted = queries.fetch_one(
             "delete_phone_number",
             connection,

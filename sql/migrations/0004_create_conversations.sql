@@ -139,6 +139,14 @@ ALTER TABLE conversations
 ALTER COLUMN last_message_preview SET STATISTICS 0,
 ALTER COLUMN list_item SET STATISTICS 0;
 
+-- A statement that is planned once for all values takes each value of a column to be as frequent as
+-- any other. In an inbox with one number, or where nobody has opted in, ANALYZE finds one value, so
+-- the lists of a second number, and of the opted in, would read the whole inbox. This tells the
+-- planner how many values to expect.
+ALTER TABLE conversations
+ALTER COLUMN opted_in SET (n_distinct = 2),
+ALTER COLUMN phone_number_id SET (n_distinct = 10);
+
 -- list_conversations without a filter, and with since.
 CREATE INDEX conversations_newest_first
 ON conversations (organization_id, last_message_at, id);

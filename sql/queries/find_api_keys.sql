@@ -1,10 +1,11 @@
--- The keys with this display prefix or this id, of any organization. An operator revokes a key by
+-- The keys with this display prefix or this id, of any organization. An operator names a key by
 -- what a log line or a leak shows of it.
 SELECT
-    organization_id,
-    id,
-    prefix
+    api_keys.organization_id,
+    api_keys.id,
+    organizations.name AS organization_name
 FROM api_keys
+INNER JOIN organizations ON api_keys.organization_id = organizations.id
 WHERE
-    prefix = %(prefix_or_id)s
-    OR id::text = lower(%(prefix_or_id)s)
+    api_keys.prefix = %(prefix_or_id)s
+    OR api_keys.id::text = lower(%(prefix_or_id)s)

@@ -3,7 +3,11 @@
 SELECT
     max(last_redaction_at) AS last_redaction_at,
     coalesce(
-        bool_or(coalesce(last_redaction_at, created_at) < now() - interval '26 hours'), FALSE
+        bool_or(
+            greatest(coalesce(last_redaction_at, created_at), retention_set_at)
+            < now() - interval '26 hours'
+        ),
+        FALSE
     ) AS redaction_is_overdue,
     CASE
         WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()

@@ -20,14 +20,16 @@ WITH given AS (
                 media_urls text[],
                 segment_count smallint,
                 created_at timestamptz,
+                redacted_at timestamptz,
+                had_text boolean,
                 opted_in boolean
             )
 ),
 
 incoming AS (
-    SELECT DISTINCT ON (given.id) given.*
+    SELECT DISTINCT ON (id) *
     FROM given
-    ORDER BY given.id, given.place
+    ORDER BY id, place
 ),
 
 created AS (
@@ -41,7 +43,8 @@ created AS (
         media_urls,
         has_text,
         segment_count,
-        created_at
+        created_at,
+        redacted_at
     )
     SELECT
         %(organization_id)s,
@@ -51,17 +54,19 @@ created AS (
         coalesce(channel, CASE WHEN media_urls <> '{}' THEN 'mms' ELSE 'sms' END),
         body,
         coalesce(media_urls, '{}'),
-        body IS NOT NULL,
+        coalesce(had_text, body IS NOT NULL),
         segment_count,
-        coalesce(created_at, %(now)s)
+        coalesce(created_at, %(now)s),
+        redacted_at
     FROM incoming
     ORDER BY id
     ON CONFLICT (organization_id, id) DO NOTHING
-    RETURNING id, created_at
+    RETURNING id, conversation_id, created_at
 ),
 
 newest AS (
-    SELECT DISTINCT ON (incoming.phone_number_id, incoming.contact_number)
+    SELECT DISTINCT ON (created.conversation_id)
+        created.conversation_id,
         incoming.phone_number_id,
         incoming.phone_number,
         incoming.contact_number,
@@ -69,14 +74,12 @@ newest AS (
         created.id,
         incoming.direction,
         preview(incoming.body) AS preview,
-        count(*)
-            OVER (PARTITION BY incoming.phone_number_id, incoming.contact_number)
-            AS message_count
+        CASE WHEN incoming.had_text THEN incoming.redacted_at END AS redacted_at,
+        count(*) OVER (PARTITION BY created.conversation_id) AS message_count
     FROM incoming
     INNER JOIN created ON incoming.id = created.id
     ORDER BY
-        incoming.phone_number_id ASC,
-        incoming.contact_number ASC,
+        created.conversation_id ASC,
         created.created_at DESC,
         created.id DESC
 ),
@@ -91,6 +94,7 @@ updated AS (
         last_message_id,
         last_message_direction,
         last_message_preview,
+        last_message_body_redacted_at,
         message_count
     )
     SELECT
@@ -102,6 +106,7 @@ updated AS (
         id,
         direction,
         preview,
+        redacted_at,
         message_count
     FROM newest
     ORDER BY phone_number_id, contact_number
@@ -136,7 +141,7 @@ updated AS (
                 ORDER BY candidate.created_at DESC NULLS LAST, candidate.id DESC
                 LIMIT 1
             )
-    RETURNING stored.phone_number_id, stored.contact_number, stored.opted_in, stored.message_count
+    RETURNING stored.id, stored.phone_number_id, stored.opted_in, stored.message_count
 ),
 
 counted AS (
@@ -154,10 +159,7 @@ counted AS (
         ),
         %(change_step)s
     FROM updated
-    INNER JOIN newest
-        ON
-            updated.phone_number_id = newest.phone_number_id
-            AND updated.contact_number = newest.contact_number
+    INNER JOIN newest ON updated.id = newest.conversation_id
     GROUP BY updated.phone_number_id
     ORDER BY updated.phone_number_id
     ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE

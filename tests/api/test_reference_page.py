@@ -1,11 +1,13 @@
 """The API reference in a real browser: it loads, stays at home, and reaches the demo inbox."""
 
 import gzip
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.conftest import assert_error
+from tests.fronts import running_nginx
 from tests.servers import wait_until
 
 
@@ -29,8 +31,18 @@ def test_the_page_loads_without_complaint_and_asks_no_other_host(browser, demo_s
     }
 
 
-def test_a_key_typed_into_the_page_shows_the_demo_inbox(browser, demo_service, demo_key):
-    browser.open(f"{demo_service.url}/docs")
+@pytest.fixture(params=["/", "/sms/"], ids=["directly", "under a prefix"])
+def address(request, demo_service) -> Iterator[str]:
+    """The address of the demo inbox, and that of nginx which publishes it under a prefix."""
+    if request.param == "/":
+        yield demo_service.url
+    else:
+        with running_nginx(demo_service.port, request.param) as (url, _):
+            yield url
+
+
+def test_a_key_typed_into_the_page_shows_the_demo_inbox(browser, address, demo_key):
+    browser.open(f"{address}/docs")
     browser.click(".auth-wrapper .authorize")
     browser.type(".auth-container input", demo_key)
     browser.click(".auth-btn-wrapper .authorize")
@@ -42,6 +54,9 @@ def test_a_key_typed_into_the_page_shows_the_demo_inbox(browser, demo_service, d
     wait_until(lambda: "Cancel my appointment please" in browser.text(answer))
     assert browser.text(answer).startswith("200")
     assert browser.console() == []
+    remote = [url for url in browser.requested_urls() if url.startswith("http")]
+    assert len(remote) == 5
+    assert all(url.startswith(f"{address}/") for url in remote)
 
 
 def test_the_page_forgets_the_key(browser, demo_service, demo_key):

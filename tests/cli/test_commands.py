@@ -1,6 +1,11 @@
+import contextlib
+import os
+import pty
 import re
 import subprocess
+import termios
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +20,13 @@ EVERY_COMMAND = (
     ("create-phone-number", NOBODY, contact(1)),
     ("create-api-key", NOBODY, "--scope", "messages:write"),
     ("list-api-keys", NOBODY),
+    ("list-phone-numbers", NOBODY),
+    ("set-retention", NOBODY, "90"),
+    ("delete-phone-number", NOBODY, contact(1)),
+    ("delete-organization", NOBODY),
+    ("delete-organization", NOBODY, "--yes"),
+    ("export-messages", NOBODY, "-"),
+    ("export-consent", NOBODY, "-"),
     ("import-messages", NOBODY, "-"),
     ("import-consent", NOBODY, "-"),
     ("erase-contact", NOBODY, contact(1)),
@@ -221,16 +233,89 @@ def test_a_prefix_that_fits_two_keys_is_refused_and_revokes_neither(alice, bob):
             "UPDATE api_keys SET prefix = %s WHERE organization_id = ANY(%s)",
             [prefix := f"am_live_{uuid.uuid4().hex[:4]}!", [alice.id, bob.id]],
         )
-    complaint = say(flask("revoke-api-key", prefix, ends_with=1))
-    (alices,), (bobs,) = key_rows(alice), key_rows(bob)
-    assert alices[0] in complaint
-    assert bobs[0] in complaint
+    for command in ("revoke-api-key", "rotate-api-key"):
+        complaint = say(flask(command, prefix, ends_with=1))
+        (alices,), (bobs,) = key_rows(alice), key_rows(bob)
+        assert f"{alices[0]} of Test ({alice.id})" in complaint
+        assert f"{bobs[0]} of Test ({bob.id})" in complaint
     assert (alices[6], bobs[6]) == ("", "")
 
 
 @pytest.mark.parametrize("name", ["am_live_none", str(NOBODY), "%", "am_live_"])
-def test_a_key_that_nobody_has_cannot_be_revoked(name):
-    assert say(flask("revoke-api-key", name, ends_with=1)) == "there is no such key"
+@pytest.mark.parametrize("command", ["revoke-api-key", "rotate-api-key"])
+def test_a_key_that_nobody_has_cannot_be_revoked_or_rotated(name, command):
+    assert say(flask(command, name, ends_with=1)) == "there is no such key"
+
+
+@pytest.mark.parametrize("name", ["prefix", "id"])
+@pytest.mark.parametrize("lifetime", [None, timedelta(days=90)])
+def test_a_rotated_key_gives_way_to_one_that_may_do_the_same(alice, name, lifetime):
+    scopes = ["messages:write", "consent:read"]
+    old = api_keys.create_api_key(alice.id, scopes, "gateway", lifetime)
+    before = key_rows(alice)[-1]
+    new = only_line(flask("rotate-api-key", before[{"id": 0, "prefix": 1}[name]]))
+    assert api_keys.is_well_formed(new)
+    assert api_keys.find_live_key(old) is None
+    assert api_keys.find_live_key(new).scopes == scopes
+    *_, revoked, replacement = key_rows(alice)
+    assert revoked[6] != ""
+    # The label, the scopes and the expiry, to the microsecond.
+    assert [replacement[place] for place in (2, 3, 5)] == [before[place] for place in (2, 3, 5)]
+    assert replacement[1] == new[:12]
+    assert replacement[6:] == ["", ""]
+
+
+def test_a_key_that_is_revoked_or_expired_cannot_be_rotated(alice):
+    (row,) = key_rows(alice)
+    flask("revoke-api-key", row[0])
+    assert say(flask("rotate-api-key", row[0], ends_with=1)) == "the key is revoked"
+    api_keys.create_api_key(alice.id, ["messages:write"], "old", timedelta(seconds=-1))
+    expired = key_rows(alice)[-1]
+    assert say(flask("rotate-api-key", expired[0], ends_with=1)) == "the key is expired"
+    assert len(key_rows(alice)) == 2
+    assert key_rows(alice)[-1] == expired
+
+
+def test_of_two_rotations_at_once_one_is_refused(alice):
+    (row,) = key_rows(alice)
+    with ThreadPoolExecutor(2) as threads:
+        id = uuid.UUID(row[0])
+        rotations = [threads.submit(api_keys.rotate_api_key, alice.id, id) for _ in range(2)]
+    errors = [rotation.exception() for rotation in rotations]
+    assert sorted(map(str, errors)) == ["None", "the key is revoked"]
+    assert len(key_rows(alice)) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "header"),
+    [
+        ("list-organizations", "id\tname\tmessage_retention_days\tcreated_at"),
+        ("list-phone-numbers", "id\tnumber\tcreated_at"),
+        (
+            "list-api-keys",
+            "id\tprefix\tlabel\tscopes\tcreated_at\texpires_at\trevoked_at\tlast_used_at",
+        ),
+    ],
+)
+def test_a_list_has_a_header_on_a_terminal_and_none_in_a_pipe(alice, command, header):
+    arguments = [] if command == "list-organizations" else [str(alice.id)]
+    piped = flask(command, *arguments).stdout
+    ours, theirs = pty.openpty()
+    attributes = termios.tcgetattr(theirs)
+    attributes[1] &= ~termios.OPOST  # The terminal changes no bytes.
+    termios.tcsetattr(theirs, termios.TCSANOW, attributes)
+    with subprocess.Popen([FLASK, command, *arguments], cwd=ROOT, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        # Linux ends a terminal whose other end is closed with an error.
+        with contextlib.suppress(OSError):
+            while chunk := os.read(ours, 65536):
+                shown += chunk
+        assert process.wait(60) == 0
+    os.close(ours)
+    first, _, rest = shown.decode().partition("\n")
+    assert first == header
+    assert rest == piped
 
 
 def test_erasing_a_contact_counts_what_it_removes_and_can_be_repeated(alice):

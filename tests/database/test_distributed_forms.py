@@ -131,6 +131,8 @@ def test_no_set_case_or_on_conflict_calls_a_volatile_or_clock_function(unsteady,
 
 @pytest.mark.parametrize("name", sorted(PARSED))
 def test_no_table_is_read_beside_the_statement_that_changes_it(name):
+    if isinstance(PARSED[name], exp.Delete) and not PARSED[name].find(exp.CTE):
+        return  # One statement and one snapshot: its own WHERE may read the table.
     changes = list(PARSED[name].find_all(*CHANGES))
     changed = {target(change).name for change in changes}
     for statement in PARSED[name].find_all(*SCOPES):

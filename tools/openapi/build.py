@@ -43,11 +43,6 @@ SECURITY_SCHEMES = {
         "name": "key",
         "description": "For hooks: an API key whose only scope is `messages:write`.",
     },
-    "key_as_password": {
-        "type": "http",
-        "scheme": "basic",
-        "description": "For hooks: the password is an API key, the user name is ignored.",
-    },
 }
 
 ERROR_DESCRIPTIONS = {
@@ -186,7 +181,7 @@ def add_operation(
         description += f"\n\nRequires the `{scope}` scope."
         content["security"] = [{"api_key": [scope]}]
         if operation.is_hook:
-            content["security"] += [{"key_in_query": []}, {"key_as_password": []}]
+            content["security"] += [{"key_in_query": []}]
         errors += [401, 403, 500, 503]
     content["description"] = description
     content["parameters"] = list(operation.parameters)

@@ -4,6 +4,10 @@ from typing import NamedTuple
 
 from marshmallow import Schema
 
+from conversations.api.hooks.httpsms import HttpsmsSchema
+from conversations.api.hooks.smsgate import SmsgateSchema
+from conversations.api.hooks.telnyx import TelnyxReceivedSchema
+from conversations.api.hooks.twilio import TwilioSchema
 from schemas import (
     CreateMessageSchema,
     ListConsentSchema,
@@ -13,11 +17,7 @@ from schemas import (
     RecordConsentSchema,
 )
 from schemas.fields import PhoneNumber
-from schemas.hooks.base import HookQuerySchema
-from schemas.hooks.httpsms import HttpsmsSchema
-from schemas.hooks.smsgate import SmsgateSchema
-from schemas.hooks.telnyx import TelnyxReceivedSchema
-from schemas.hooks.twilio import TwilioSchema
+from schemas.hooks import HookQuerySchema
 from tools.openapi import responses
 
 PAGES = """

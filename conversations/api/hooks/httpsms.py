@@ -1,4 +1,4 @@
-"""The webhooks of httpSMS, an app that makes a phone a gateway.
+"""The webhooks of httpSMS, an app that makes a phone a gateway: events in JSON.
 
 Source: docs.httpsms.com/webhooks/introduction.
 """
@@ -8,30 +8,53 @@ from typing import Any
 
 from conversations.api.hooks.reports import HookQuery, Report, Skip, addresses, own_end, skip
 from conversations.inbox.messages import carrier_message_id
-from schemas.hooks.httpsms import HttpsmsSchema, HttpsmsSentSchema
+from schemas.fields import Instant, PhoneNumber
+from schemas.hooks import Anything, CarrierId, HookSchema, OwnNumber, String, find_event
+
+
+class HttpsmsSchema(HookSchema):
+    """An event about a message of a phone."""
+
+    event = String(data_key="type", required=True, example="message.phone.received")
+    id = CarrierId(
+        data_key="data.message_id", required=True, example="32343a19-da5e-4b1b-a767-3298a73703cb"
+    )
+    own_number = OwnNumber(data_key="data.owner", load_default=None, example="+15551112222")
+    contact_number = PhoneNumber(data_key="data.contact", required=True, example="+15554443333")
+    text = String(data_key="data.content", load_default=None, example="See you at noon")
+    is_encrypted = Anything(data_key="data.encrypted", load_default=False, example=False)
+    attachments = Anything(data_key="data.attachments", load_default=None, example=[])
+    at = Instant(data_key="data.timestamp", load_default=None, example="2026-04-28T12:00:01Z")
+    event_at = Instant(data_key="time", load_default=None)
+
+
+class HttpsmsSentSchema(HttpsmsSchema):
+    """A message that the phone sent; its id has another name."""
+
+    id = CarrierId(data_key="data.id", required=True)
+
 
 SCHEMAS = {"message.phone.received": HttpsmsSchema, "message.phone.sent": HttpsmsSentSchema}
 
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     """Return the message of an event, or why there is none. Raises ValidationError."""
-    event = HttpsmsSchema.of_region(None).check_event(content)
+    event = find_event(content, "type")
     if event not in SCHEMAS:
         return skip("event", event)
     given = SCHEMAS[event].of_region(query.region).check(content)
     own_number, own_name = own_end(given["own_number"], "data.owner", query)
     is_encrypted = given["is_encrypted"] is True
-    return [
-        Report(
-            id=carrier_message_id("httpsms", given["id"], own_number),
-            direction="inbound" if event == "message.phone.received" else "outbound",
-            own_number=own_number,
-            own_name=own_name,
-            contact_number=given["contact_number"],
-            text="" if is_encrypted else given["text"] or "",
-            is_mms=is_encrypted,
-            media=addresses(given["attachments"]),
-            at=given["at"] or given["event_at"],
-            reasons=["the text is encrypted"] if is_encrypted else [],
-        )
-    ]
+    report = Report(
+        id=carrier_message_id("httpsms", given["id"], own_number),
+        direction="inbound" if event == "message.phone.received" else "outbound",
+        own_number=own_number,
+        own_name=own_name,
+        contact_number=given["contact_number"],
+        text="" if is_encrypted else given["text"] or "",
+        is_mms=is_encrypted,
+        media=addresses(given["attachments"]),
+        at=given["at"] or given["event_at"],
+        reasons=["the text is encrypted"] if is_encrypted else [],
+    )
+    return [report]

@@ -32,7 +32,7 @@ class Report:
     """One message.
 
     `own_name` is where the own number was found, for a complaint. `media` are addresses as the
-    carrier gives them. `is_copy`: the own number is not among those that the message was sent to.
+    carrier gives them. `is_copy`: the own number stands only among those that got a copy.
     """
 
     id: UUID
@@ -64,7 +64,7 @@ Read = Callable[[Mapping[str, Any], HookQuery], list[Report | Skip]]
 
 def skip(kind: str, word: object) -> list[Report | Skip]:
     """Return that all is skipped, because of a word that the carrier uses for what it is."""
-    is_harmless = isinstance(word, str) and HARMLESS_WORD.fullmatch(word)
+    is_harmless = HARMLESS_WORD.fullmatch(str(word))
     return [Skip(f"{kind} {word}" if is_harmless else f"another {kind}")]
 
 
@@ -101,26 +101,24 @@ def message_fields(report: Report) -> dict[str, Any]:
     media = [url for url in report.media if MEDIA_URL.fullmatch(url)][:MAX_MEDIA]
     if left_out := len(report.media) - len(media):
         report.reasons.append(f"media addresses left out: {left_out}")
-    at, is_mms = report.at, report.is_mms or report.media != []
-    if at and at > datetime.now(UTC) + MAX_AHEAD:
+    is_mms = report.is_mms or report.media != []
+    if report.at and report.at > datetime.now(UTC) + MAX_AHEAD:
         report.reasons.append("the instant was more than 24 hours ahead")
-        at = None
-    is_inbound = report.direction == "inbound"
+        report.at = None
     ends = (report.contact_number, report.own_number)
+    sender, receiver = ends if report.direction == "inbound" else reversed(ends)
     given = {
         "id": report.id,
         "has_carrier_id": True,
         "direction": report.direction,
-        "from_number": ends[0] if is_inbound else ends[1],
-        "to_number": ends[1] if is_inbound else ends[0],
+        "from_number": sender,
+        "to_number": receiver,
         # An attachment without a text has no text; an empty text is one.
         "body": None if is_mms and not text else text[:MAX_TEXT_LENGTH].replace("\0", "\ufffd"),
         "media_urls": media,
         "channel": "mms" if is_mms else "sms",
-    }
-    optional = {
-        "created_at": at,
+        "created_at": report.at,
         "segment_count": report.segment_count,
         "opted_in": report.opted_in,
     }
-    return given | {name: value for name, value in optional.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}

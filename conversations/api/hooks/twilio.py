@@ -1,4 +1,4 @@
-"""Twilio's messaging webhook, and that of SignalWire's compatible API.
+"""Twilio's messaging webhook, and that of SignalWire's compatible API: a form.
 
 Source: twilio.com/docs/messaging/guides/webhook-request.
 """
@@ -9,11 +9,33 @@ from typing import Any
 
 from conversations.api.hooks.reports import HookQuery, Report, Skip, own_end, segments, skip
 from conversations.inbox.messages import carrier_message_id
-from schemas.hooks.twilio import TwilioSchema
+from schemas.fields import PhoneNumber
+from schemas.hooks import Anything, CarrierId, HookSchema, OwnNumber, String
 
 OTHER_CHANNEL = re.compile("([a-z]+):", re.IGNORECASE)
 MEDIA_FIELD = re.compile("MediaUrl[0-9]{1,3}")
 OPT_OUT_TYPES = {"STOP": False, "START": True}
+
+
+class TwilioSchema(HookSchema):
+    """A message that was received. Pictures are in `MediaUrl0`, `MediaUrl1` and so on."""
+
+    id = CarrierId(
+        data_key="MessageSid", required=True, example="SM0123456789abcdef0123456789abcdef"
+    )
+    contact_number = PhoneNumber(data_key="From", required=True, example="+15554443333")
+    own_number = OwnNumber(data_key="To", load_default=None, example="+15551112222")
+    text = String(data_key="Body", load_default=None, example="See you at noon")
+    segment_count = Anything(data_key="NumSegments", load_default=None, example="1")
+    media_count = Anything(data_key="NumMedia", load_default=None, example="0")
+    status = Anything(
+        data_key="SmsStatus", load_default="received", example="received", description="`received`"
+    )
+    opt_out_type = Anything(
+        data_key="OptOutType",
+        load_default=None,
+        description="`STOP` or `START`, if Twilio itself took the text for one.",
+    )
 
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
@@ -24,24 +46,22 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     for end in (content.get("From", ""), content.get("To", "")):
         if channel := OTHER_CHANNEL.match(end):
             return skip("channel", channel[1])
-    sids = [content[name] for name in ("MessageSid", "SmsSid", "SmsMessageSid") if name in content]
-    given = TwilioSchema.of_region(query.region).check(
-        {**content, **({"MessageSid": sids[0]} if sids else {})}
-    )
+    for name in ("SmsSid", "SmsMessageSid"):
+        if name in content:
+            content = {"MessageSid": content[name], **content}
+    given = TwilioSchema.of_region(query.region).check(content)
     own_number, own_name = own_end(given["own_number"], "To", query)
     media_fields = sorted(filter(MEDIA_FIELD.fullmatch, content), key=lambda name: int(name[8:]))
-    has_media = given["id"].startswith("MM") or given["media_count"] not in (None, "", "0")
-    return [
-        Report(
-            id=carrier_message_id(given["id"]),
-            direction="inbound",
-            own_number=own_number,
-            own_name=own_name,
-            contact_number=given["contact_number"],
-            text=given["text"] or "",
-            is_mms=has_media,
-            media=[content[name] for name in media_fields],
-            segment_count=segments(given["segment_count"]),
-            opted_in=OPT_OUT_TYPES.get(given["opt_out_type"]),
-        )
-    ]
+    report = Report(
+        id=carrier_message_id(given["id"]),
+        direction="inbound",
+        own_number=own_number,
+        own_name=own_name,
+        contact_number=given["contact_number"],
+        text=given["text"] or "",
+        is_mms=given["id"].startswith("MM") or given["media_count"] not in (None, "", "0"),
+        media=[content[name] for name in media_fields],
+        segment_count=segments(given["segment_count"]),
+        opted_in=OPT_OUT_TYPES.get(given["opt_out_type"]),
+    )
+    return [report]

@@ -15,7 +15,7 @@ from conversations.api.hooks import httpsms, smsgate, telnyx, twilio
 from conversations.api.hooks.reports import HookQuery, Read, Report, Skip, message_fields
 from conversations.inbox import messages, organizations
 from conversations.inbox.messages import Outcome
-from schemas.hooks.base import HookQuerySchema
+from schemas.hooks import HookQuerySchema
 
 HOOK_QUERY = HookQuerySchema()
 
@@ -24,7 +24,6 @@ REASONS = {
     Outcome.FILLED: "the stored message was completed",
     Outcome.CONFLICT: "the id is known with other content: the first counts",
 }
-
 
 hooks = Blueprint("hooks", __name__, url_prefix="/v1/hooks")
 hooks.before_request(authenticate_hook)
@@ -69,12 +68,14 @@ def record(read: Read, content: Mapping[str, Any]) -> dict[str, int]:
     args.poplist("key")
     found = read(content, HookQuery(**HOOK_QUERY.check_query(args)))
     reports = [each for each in found if isinstance(each, Report)]
-    numbers = _own_numbers(reports)
-    ours = [report for report in reports if report.own_number in numbers]
     skips = [each.reason for each in found if isinstance(each, Skip)]
-    skips += ["a copy: the number is in cc alone" for report in ours if report.is_copy]
+    outcomes: list[Outcome] = []
+    if reports:
+        numbers = _own_numbers(reports)
+        ours = [report for report in reports if report.own_number in numbers]
+        skips += ["a copy: the number is in cc alone" for report in ours if report.is_copy]
+        outcomes = _record([report for report in ours if not report.is_copy], numbers)
     current_context().reasons += skips
-    outcomes = _record([report for report in ours if not report.is_copy], numbers)
     recorded = outcomes.count(Outcome.CREATED)
     already_there = len(outcomes) - recorded
     return {"recorded": recorded, "already_there": already_there, "skipped": len(skips)}
@@ -83,10 +84,8 @@ def record(read: Read, content: Mapping[str, Any]) -> dict[str, int]:
 def _own_numbers(reports: list[Report]) -> dict[str, UUID]:
     """Return the organization's numbers among those of the reports, with their ids.
 
-    Raises ValidationError if there are reports, but none is of the organization.
+    Raises ValidationError if none is the organization's.
     """
-    if not reports:
-        return {}
     numbers = organizations.find_phone_numbers(
         current_key().organization_id, numbers=[report.own_number for report in reports]
     )

@@ -5,33 +5,31 @@ The page asks for the key itself, so its files need none.
 
 from pathlib import Path
 
-from flask import Flask, Response, abort
+from flask import Blueprint, Response, abort
 
-from conversations.api.reference import file_response, page_policy
+from conversations.api.public import file_response, page_response
 
 HERE = Path(__file__).parent
 PAGE = (HERE / "page.html").read_bytes()
 MEDIA_TYPES = {"page.css": "text/css", "page.js": "text/javascript", "feed.js": "text/javascript"}
 FILES = {name: (HERE / name).read_bytes() for name in MEDIA_TYPES}
 
-# The texts are those of strangers: a browser that knows trusted types refuses to make HTML of any.
-POLICY = page_policy() + "; require-trusted-types-for 'script'; trusted-types 'none'"
+inbox = Blueprint("inbox", __name__)
 
 
-def init_app(app: Flask) -> None:
-    """Serve the page, which needs no key."""
-    app.add_url_rule("/inbox", "show_inbox", show_inbox)
-    app.add_url_rule("/inbox/<name>", "show_inbox_file", show_inbox_file)
-
-
+@inbox.get("/inbox")
 def show_inbox() -> Response:
     """Return the page."""
-    response = file_response(PAGE, "text/html")
-    response.headers["Content-Security-Policy"] = POLICY
+    response = page_response(PAGE)
+    # Texts are those of strangers: a browser that knows trusted types refuses to make HTML of any.
+    response.headers["Content-Security-Policy"] += (
+        "; require-trusted-types-for 'script'; trusted-types 'none'"
+    )
     response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     return response
 
 
+@inbox.get("/inbox/<name>")
 def show_inbox_file(name: str) -> Response:
     """Return one of the page's files."""
     if name not in FILES:

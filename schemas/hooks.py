@@ -1,4 +1,4 @@
-"""The base of the hooks' schemas, the fields that only they have, and the query parameters."""
+"""What the hooks share: the base of the carriers' schemas, its fields, the query parameters."""
 
 import functools
 import re
@@ -20,6 +20,21 @@ def find(content: Any, path: str) -> Any:
     return content
 
 
+def find_event(content: Any, path: str) -> str:
+    """Return the name of an event, before its fields are checked. Raises ValidationError."""
+    event = find(content, path)
+    if not isinstance(event, str):
+        complaint = "is required" if event is missing else String.complaint
+        raise ValidationError({path: complaint})
+    return event
+
+
+def read_number(value: object, region: str | None) -> str:
+    """Return a number, a national one of the region as E.164; an empty text for anything else."""
+    number = to_e164(value, region) if isinstance(value, str) else ""
+    return number if PHONE_NUMBER.fullmatch(number) else ""
+
+
 class HookSchema(RequestSchema):
     """What is read of a carrier's request; the name of a field in the request is its path.
 
@@ -39,20 +54,7 @@ class HookSchema(RequestSchema):
 
     def check(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Return the fields under their Python names. Raises ValidationError as always."""
-        found = ((path, find(data, path)) for path in self._keys)
-        return super().check({path: value for path, value in found if value is not missing})
-
-    def check_event(self, data: Mapping[str, Any]) -> str:
-        """Return the name of the event alone: what an event holds that is skipped is not checked.
-
-        Raises ValidationError.
-        """
-        field = self.fields["event"]
-        path = str(field.data_key)
-        try:
-            return str(field.deserialize(find(data, path)))
-        except ValidationError as error:
-            raise ValidationError({path: error.messages[0]}) from None
+        return super().check({path: find(data, path) for path in self._keys})
 
 
 class CarrierId(Strict):
@@ -100,21 +102,10 @@ class OwnNumber(PhoneNumber):
         return super().read(value) if value != "" else ""
 
 
-class RawNumber(Strict):
-    """A number in a query string, where a raw plus sign arrives as a space."""
-
-    complaint = PhoneNumber.complaint
-    json_schema = {"type": "string"}
-
-    def read(self, value: str) -> str:
-        """Return it with its plus sign."""
-        return "+" + value[1:] if value[:1] == " " else value
-
-
 class HookQuerySchema(QuerySchema):
     """The query parameters of a hook, beside its key."""
 
-    number = RawNumber(
+    number = String(
         load_default=None,
         description="Your number, for a gateway that does not say it.",
         example="+15551112222",
@@ -128,8 +119,10 @@ class HookQuerySchema(QuerySchema):
     def check_query(self, args: MultiDict[str, str]) -> dict[str, Any]:
         """Return the checked parameters, a national number as E.164."""
         checked = super().check_query(args)
-        if checked["number"] is not None:
-            checked["number"] = to_e164(checked["number"], checked["region"])
-            if not PHONE_NUMBER.fullmatch(checked["number"]):
+        if (given := checked["number"]) is not None:
+            # A raw plus sign arrives as a space.
+            given = "+" + given[1:] if given[:1] == " " else given
+            checked["number"] = read_number(given, checked["region"])
+            if not checked["number"]:
                 raise ValidationError({"number": PhoneNumber.complaint})
         return checked

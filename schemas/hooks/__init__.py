@@ -1,1 +1,0 @@
-"""What carriers and gateways send: for each a schema of what is read of it."""
