@@ -10,9 +10,6 @@ from werkzeug.datastructures import MultiDict
 
 from schemas.fields import Cursor, Limit
 
-MAX_GUESSES = 10
-MAX_GUESSED_LENGTH = 40
-
 
 class RequestSchema(Schema):
     """The fields of a request, or of a row of an import; `noun` is what one of them is called.
@@ -44,12 +41,10 @@ class RequestSchema(Schema):
     def _check(self, data: Mapping[str, Any], complaints: dict[str, str]) -> dict[str, Any]:
         checked = {}
         for key, name, field in self._named_fields:
-            if key in complaints:
-                continue
             try:
                 value = field.deserialize(data.get(key, missing), key, data)
             except ValidationError as error:
-                complaints[key] = str(error.messages[0])
+                complaints.setdefault(key, str(error.messages[0]))
             else:
                 if value is not missing:
                     checked[name] = value
@@ -73,7 +68,7 @@ class RequestSchema(Schema):
         for key in data:
             if key not in self._keys:
                 # A guess helps a person; a flood of names, or a very long one, is no typing error.
-                is_typo = len(complaints) < MAX_GUESSES and len(key) <= MAX_GUESSED_LENGTH
+                is_typo = len(complaints) < 10 and len(key) <= 40
                 close = get_close_matches(key, sorted(self._keys), n=1) if is_typo else []
                 hint = f"; did you mean {close[0]}?" if close else ""
                 complaints[key] = f"unknown {self.noun}{hint}"

@@ -10,10 +10,10 @@ from marshmallow import ValidationError
 
 
 def load_json(raw: bytes) -> Any:
-    """Return the value of a JSON text (RFC 8259).
+    """Return the value of a JSON text. Raises ValueError if it is none.
 
-    Parsers differ in which of two members with the same name counts (RFC 8259 section 4), so an
-    object that repeats one raises ValidationError. What is not JSON raises ValueError.
+    Raises ValidationError if an object repeats a name, because parsers differ in which of the two
+    counts (RFC 8259 section 4).
     """
     value = orjson.loads(raw)
     if isinstance(value, dict):

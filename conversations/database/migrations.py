@@ -34,14 +34,6 @@ def _checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _applied(connection: Connection) -> dict[str, str]:
-    ledger = connection.execute("SELECT to_regclass('schema_migrations') AS name").fetchone()
-    if not ledger or ledger["name"] is None:
-        return {}
-    rows = connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
-    return {row["name"]: row["checksum"] for row in rows}
-
-
 def pending(connection: Connection) -> list[Path]:
     """Return the files that are not applied yet.
 
@@ -54,16 +46,19 @@ def pending(connection: Connection) -> list[Path]:
             f"the encoding of the database is {encoding}, in which some texts cannot be stored: "
             "use a database that was created with ENCODING 'UTF8' TEMPLATE template0"
         )
-    applied = _applied(connection)
-    files = _files()
-    for path in files:
+    ledger = connection.execute("SELECT to_regclass('schema_migrations') AS name").fetchone() or {}
+    rows = []
+    if ledger["name"] is not None:
+        rows = connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
+    applied = {row["name"]: row["checksum"] for row in rows}
+    for path in _files():
         if applied.get(path.stem, _checksum(path)) != _checksum(path):
             raise SchemaMismatch(
                 f"the database has another {path.name} than this version: it was made by a version "
                 "before the first release, or the file was edited. Use an empty database; the "
                 "embedded one is removed by make clean"
             )
-    return [path for path in files if path.stem not in applied]
+    return [path for path in _files() if path.stem not in applied]
 
 
 def migrate(connection: Connection) -> list[str]:

@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -45,15 +45,12 @@ class Page:
     last_id: UUID | None
 
 
-def _read(path: Path) -> str:
-    """Return a query without comments and indentation.
-
-    psycopg keeps the conversion of a statement and its parameters only for statements below 4 KB.
-    """
-    return " ".join(re.sub("--.*", "", path.read_text(encoding="utf-8")).split())
-
-
-QUERIES = {path.stem: _read(path) for path in FOLDER.glob("*.sql")}
+# Without comments and indentation, because psycopg keeps the conversion of a statement and its
+# parameters only for statements below 4 KB.
+QUERIES = {
+    path.stem: " ".join(re.sub("--.*", "", path.read_text(encoding="utf-8")).split())
+    for path in FOLDER.glob("*.sql")
+}
 
 
 class _Usage(threading.local):
@@ -71,7 +68,12 @@ def take_usage() -> tuple[int, float]:
     return usage
 
 
-def _run(query: str, connection: Connection, params: Row) -> psycopg.Cursor[Row]:
+def _run(query: str, connection: Connection | None, params: Row) -> psycopg.Cursor[Row]:
+    """Run a query, on a connection of the pool if none is given; its rows are there already."""
+    if connection is None:
+        organization_id = params.get("organization_id")
+        with pool.connection(organization_id=organization_id) as used, used.statement():
+            return _run(query, used, params)
     started_at = time.perf_counter()
     try:
         return connection.execute(cast(LiteralString, query), params)
@@ -80,32 +82,17 @@ def _run(query: str, connection: Connection, params: Row) -> psycopg.Cursor[Row]
         _usage.seconds += time.perf_counter() - started_at
 
 
-@contextlib.contextmanager
-def _given_or_new(connection: Connection | None, params: Row) -> Iterator[Connection]:
-    if connection:
-        yield connection
-    else:
-        organization_id = params.get("organization_id")
-        with (
-            pool.connection(organization_id=organization_id) as checked_out,
-            checked_out.statement(),
-        ):
-            yield checked_out
-
-
 def fetch_all(name: str, connection: Connection | None = None, /, **params: Any) -> list[Row]:
     """Run a query, on a connection of the pool if none is given, and return its rows.
 
     Raises pool.Unavailable.
     """
-    with _given_or_new(connection, params) as used:
-        return _run(QUERIES[name], used, params).fetchall()
+    return _run(QUERIES[name], connection, params).fetchall()
 
 
 def fetch_one(name: str, connection: Connection | None = None, /, **params: Any) -> Row | None:
     """Run a query as fetch_all does and return its first row, or None."""
-    with _given_or_new(connection, params) as used:
-        return _run(QUERIES[name], used, params).fetchone()
+    return _run(QUERIES[name], connection, params).fetchone()
 
 
 def fetch_row(name: str, connection: Connection | None = None, /, **params: Any) -> Row:
@@ -118,8 +105,7 @@ def fetch_row(name: str, connection: Connection | None = None, /, **params: Any)
 
 def execute(name: str, connection: Connection | None = None, /, **params: Any) -> int:
     """Run a statement as fetch_all does and return the number of rows that it touched."""
-    with _given_or_new(connection, params) as used:
-        return _run(QUERIES[name], used, params).rowcount
+    return _run(QUERIES[name], connection, params).rowcount
 
 
 def stream(name: str, connection: Connection, /, **params: Any) -> Generator[Row, None, None]:
@@ -157,11 +143,9 @@ def specialize(name: str, given: frozenset[str]) -> str:
     `%(param)s::type IS NULL` becomes FALSE or TRUE, so that PostgreSQL plans each set of filters as
     a statement of its own, with the index that fits it.
     """
-
-    def replace(test: re.Match[str]) -> str:
-        return str((test[1] in given) == bool(test[2])).upper()
-
-    return IS_NULL_TEST.sub(replace, QUERIES[name])
+    return IS_NULL_TEST.sub(
+        lambda test: str((test[1] in given) == bool(test[2])).upper(), QUERIES[name]
+    )
 
 
 def require_null_tests(name: str, filters: Iterable[str]) -> None:

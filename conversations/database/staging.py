@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import LiteralString, NamedTuple, cast
 from uuid import UUID
 
-from psycopg.rows import tuple_row
+from psycopg.rows import args_row
 
 from conversations.database import pool
 from conversations.database.connection import Connection
@@ -20,11 +20,12 @@ COLUMN_TYPES = ("int8", "bytea", "uuid", "text", "text")
 SORT_MEMORY = "64MB"
 
 
-class Row(NamedTuple):
-    """A row to stage: its line, bytes, message id, conversation, and its content as JSON."""
+class Content(NamedTuple):
+    """What is recorded of a row, as JSON, with the message id and the conversation it is sorted by.
 
-    line: int
-    raw: bytes
+    Of a consent event the message id is None.
+    """
+
     message_id: UUID | None
     conversation: str
     content: str
@@ -45,23 +46,23 @@ class Staging:
 
     connection: Connection
 
-    def fill(self, rows: Iterable[Row]) -> int:
-        """Copy rows into the table and return how many those were."""
-        count = 0
+    def fill(self, rows: Iterable[tuple[int, bytes, Content]]) -> int:
+        """Copy rows, each with its line and bytes, and return how many those were."""
         query = cast(LiteralString, QUERIES["copy_staged_rows"])
-        with self.connection.cursor() as cursor, cursor.copy(query) as copy:
-            copy.set_types(COLUMN_TYPES)
-            for count, row in enumerate(rows, 1):  # noqa: B007  # returned after the loop
-                copy.write_row(row)
-        return count
+        with self.connection.cursor() as cursor:
+            with cursor.copy(query) as copy:
+                copy.set_types(COLUMN_TYPES)
+                for line, raw, content in rows:
+                    copy.write_row((line, raw, *content))
+            return cursor.rowcount
 
     def batches(self, size: int) -> Iterator[list[StagedRow]]:
         """Yield the rows in the order of recording, `size` at a time."""
-        query = cast(LiteralString, QUERIES["list_staged_rows"])
-        with self.connection.cursor("staged_rows", row_factory=tuple_row, binary=True) as cursor:
-            cursor.execute(query)
+        row_factory = args_row(StagedRow)
+        with self.connection.cursor("staged", row_factory=row_factory, binary=True) as cursor:
+            cursor.execute(cast(LiteralString, QUERIES["list_staged_rows"]))
             while batch := cursor.fetchmany(size):
-                yield [StagedRow(*row) for row in batch]
+                yield batch
 
 
 @contextmanager

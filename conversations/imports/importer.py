@@ -5,18 +5,15 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import Any, BinaryIO, NamedTuple, Protocol
 from uuid import UUID, uuid5
 
 import orjson
 from marshmallow import ValidationError
 
-from conversations.database import queries
-from conversations.database.staging import Row as StagingRow
-from conversations.database.staging import StagedRow, staging
+from conversations.database.staging import Content, StagedRow, staging
 from conversations.imports.ndjson import Export, explain
 from conversations.inbox import consent, organizations
-from conversations.inbox.consent import ConsentEvent
 from conversations.inbox.messages import Outcome, complete_message, record_messages
 
 # A batch is one transaction. The smaller it is, the shorter others wait for a conversation in it.
@@ -26,29 +23,6 @@ MESSAGE_WRITERS = 2
 CONSENT_WRITERS = 1
 # One connection more holds the staged rows.
 CONNECTIONS = MESSAGE_WRITERS + 1
-
-
-class Prepared(NamedTuple):
-    """A checked row: its message's id, its conversation, and what is recorded, as JSON."""
-
-    message_id: UUID | None
-    conversation: str
-    content: bytes
-
-
-class Target(Protocol):
-    """What the rows of an import become."""
-
-    writers: int
-
-    def prepare(self, given: dict[str, Any]) -> Prepared:
-        """Return what is recorded of checked fields. Raises ValidationError."""
-
-    def record(self, contents: list[str]) -> list[Outcome]:
-        """Record the contents of a batch in one transaction and return what became of each.
-
-        Raises pool.Unavailable.
-        """
 
 
 class MessageTarget:
@@ -61,8 +35,8 @@ class MessageTarget:
         self._id_namespace = organizations.get_id_namespace(organization_id)
         self._numbers = organizations.list_phone_numbers(organization_id)
 
-    def prepare(self, given: dict[str, Any]) -> Prepared:
-        """Return what is recorded of checked ImportMessageSchema fields.
+    def prepare(self, given: dict[str, Any]) -> Content:
+        """Return what is recorded of checked ImportMessageSchema fields. Raises ValidationError.
 
         A message without an id gets a UUIDv5 (RFC 9562 section 5.5) of its content, so that the
         file can be imported again.
@@ -72,10 +46,10 @@ class MessageTarget:
             given["id"] = uuid5(self._id_namespace, content)
         message = complete_message(given, self._numbers)
         conversation = message["contact_number"] + message["phone_number"]
-        return Prepared(message["id"], conversation, orjson.dumps(message))
+        return Content(message["id"], conversation, orjson.dumps(message).decode())
 
     def record(self, contents: list[str]) -> list[Outcome]:
-        """Record a batch of messages."""
+        """Record a batch in one transaction. Raises pool.Unavailable."""
         return record_messages(self._organization_id, [orjson.Fragment(text) for text in contents])
 
 
@@ -89,26 +63,32 @@ class ConsentTarget:
         self._organization_id = organization_id
         self._numbers = {id: number for number, id in numbers.items()}
 
-    def prepare(self, given: dict[str, Any]) -> Prepared:
-        """Return what is recorded of checked RecordConsentSchema fields."""
+    def prepare(self, given: dict[str, Any]) -> Content:
+        """Return what is recorded of checked RecordConsentSchema fields. Raises ValidationError."""
         number = self._numbers.get(given["phone_number_id"])
         if number is None:
             raise ValidationError({"phone_number_id": organizations.NOT_YOURS})
-        event = orjson.dumps({**given, "phone_number": number})
-        return Prepared(None, given["contact_number"] + number, event)
+        event = orjson.dumps({**given, "phone_number": number}).decode()
+        return Content(None, given["contact_number"] + number, event)
 
     def record(self, contents: list[str]) -> list[Outcome]:
-        """Record a batch of consent events."""
-        events = [_consent_event(text) for text in contents]
+        """Record a batch in one transaction. Raises pool.Unavailable."""
+        events = [orjson.loads(text) for text in contents]
+        for event in events:
+            event["phone_number_id"] = UUID(event["phone_number_id"])
+            event["captured_at"] = datetime.fromisoformat(event["captured_at"])
         _, news = consent.record_consent(self._organization_id, events)
         return [Outcome.CREATED if new else Outcome.KNOWN for new in news]
 
 
-def _consent_event(text: str) -> ConsentEvent:
-    event = orjson.loads(text)
-    event["phone_number_id"] = UUID(event["phone_number_id"])
-    event["captured_at"] = datetime.fromisoformat(event["captured_at"])
-    return cast(ConsentEvent, event)
+Target = MessageTarget | ConsentTarget
+
+
+class Batch(NamedTuple):
+    """Rows that are being recorded, and what will have become of each."""
+
+    rows: list[StagedRow]
+    outcomes: Future[list[Outcome]]
 
 
 class Listener(Protocol):
@@ -140,64 +120,43 @@ class Import:
     def run(self, export: Export) -> None:
         """Record the rows of an export. Raises pool.Unavailable."""
         self.rejected_file.write(export.header)
-        with staging() as staged:
+        with staging() as staged, ThreadPoolExecutor(self.target.writers) as writers:
             count = staged.fill(self._prepared(export))
-            for batch, outcomes in self._record(staged.batches(BATCH_ROWS)):
-                self._count(batch, outcomes)
-                self.listener.recorded(len(batch), count)
+            running: deque[Batch] = deque()
+            for rows in staged.batches(BATCH_ROWS):
+                # A repeated id must not be recorded before the first row that has it.
+                most_running = 0 if rows[-1].is_repeated else self.target.writers
+                while len(running) > most_running:
+                    self._finish(running.popleft(), count)
+                contents = [row.content for row in rows]
+                running.append(Batch(rows, writers.submit(self.target.record, contents)))
+            while running:
+                self._finish(running.popleft(), count)
 
-    def _prepared(self, export: Export) -> Iterator[StagingRow]:
-        for row in export.rows:
-            self.listener.read(len(row.raw))
-            if row.complaint:
-                self._reject(row.line, row.raw, row.complaint)
-            elif row.given is None:
+    def _prepared(self, export: Export) -> Iterator[tuple[int, bytes, Content]]:
+        for line, raw, given, complaint in export.rows:
+            self.listener.read(len(raw))
+            if complaint:
+                self._reject(line, raw, complaint)
+            elif given is None:
                 self.tally["skipped"] += 1
             else:
                 try:
-                    prepared = self.target.prepare(row.given)
+                    yield line, raw, self.target.prepare(given)
                 except ValidationError as error:
-                    self._reject(row.line, row.raw, explain(error, export.names))
-                else:
-                    id, conversation, content = prepared
-                    yield StagingRow(row.line, row.raw, id, conversation, content.decode())
+                    self._reject(line, raw, explain(error, export.names))
 
-    def _record(
-        self, batches: Iterator[list[StagedRow]]
-    ) -> Iterator[tuple[list[StagedRow], list[Outcome]]]:
-        """Yield each batch with its outcomes, while the next batches are read and recorded."""
-        running: deque[tuple[list[StagedRow], Future[list[Outcome]]]] = deque()
-        with ThreadPoolExecutor(self.target.writers) as writers:
-            for batch in batches:
-                # A repeated id must not be recorded before the first row that has it.
-                most_running = 0 if batch[-1].is_repeated else self.target.writers
-                while len(running) > most_running:
-                    yield _finish(*running.popleft())
-                contents = [row.content for row in batch]
-                running.append((batch, writers.submit(self.target.record, contents)))
-            while running:
-                yield _finish(*running.popleft())
-
-    def _count(self, batch: list[StagedRow], outcomes: list[Outcome]) -> None:
-        for row, outcome in zip(batch, outcomes, strict=True):
+    def _finish(self, batch: Batch, of_rows: int) -> None:
+        for row, outcome in zip(batch.rows, batch.outcomes.result(), strict=True):
             if outcome is Outcome.CONFLICT:
                 self._reject(row.line, row.raw, outcome.value)
             else:
                 # What was filled in was there already.
                 self.tally["imported" if outcome is Outcome.CREATED else "already there"] += 1
+        self.listener.recorded(len(batch.rows), of_rows)
 
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
         self.tally["refused"] += 1
         self.listener.rejected(line, reason)
         self.rejected_file.write(raw if raw.endswith(b"\n") else raw + b"\n")
-
-
-def _finish(
-    batch: list[StagedRow], outcomes: Future[list[Outcome]]
-) -> tuple[list[StagedRow], list[Outcome]]:
-    return batch, outcomes.result()
-
-
-def refresh_statistics() -> None:
-    """Tell PostgreSQL how large the tables are after an import, so that it plans for their size."""
-    queries.execute("analyze_inbox")
+        self.rejected_file.flush()

@@ -11,13 +11,8 @@ from typing import Any, BinaryIO, cast
 
 from marshmallow import ValidationError
 
-from conversations.imports.formats import (
-    BROKEN_FILE,
-    GZIP,
-    UnreadableFile,
-    head_of,
-    refuse_other_formats,
-)
+from conversations.imports import formats
+from conversations.imports.formats import BROKEN_FILE, UnreadableFile, refuse_other_formats
 from conversations.imports.ndjson import (
     MAX_LINE_BYTES,
     TOO_LONG,
@@ -35,12 +30,7 @@ from schemas.fields import parse_instant
 # The messages of these statuses were not exchanged, or are not yet: a later export has them then.
 NOT_EXCHANGED = ("failed", "undelivered", "canceled")
 NOT_YET_EXCHANGED = ("accepted", "scheduled", "queued", "sending", "receiving")
-DIRECTIONS = {
-    "inbound": "inbound",
-    "outbound-api": "outbound",
-    "outbound-call": "outbound",
-    "outbound-reply": "outbound",
-}
+DIRECTIONS = ("inbound", "outbound-api", "outbound-call", "outbound-reply")
 SID = re.compile(r"(SM|MM)[0-9a-zA-Z]{1,64}")
 NUM_SEGMENTS = re.compile(r"[0-9]{1,3}")
 SPACED_DATE = re.compile(
@@ -98,7 +88,7 @@ def _gunzip(file: BinaryIO) -> BinaryIO:
     buffered: Any = file
     if not hasattr(file, "peek"):
         buffered = io.BufferedReader(cast(io.RawIOBase, file))
-    is_gzip = head_of(buffered).startswith(GZIP)
+    is_gzip = formats.head_of(buffered).startswith(formats.GZIP)
     return cast(BinaryIO, gzip.GzipFile(fileobj=buffered) if is_gzip else buffered)
 
 
@@ -122,14 +112,14 @@ def _translate(message: dict[str, Any]) -> dict[str, Any]:
     sid = SID.fullmatch(str(message.get("sid")))
     if not sid:
         raise ValidationError({"sid": "must be a Twilio message SID"})
-    direction = DIRECTIONS.get(str(message.get("direction")))
-    if not direction:
+    direction = message.get("direction")
+    if direction not in DIRECTIONS:
         raise ValidationError({"direction": f"must be one of {', '.join(DIRECTIONS)}"})
     sent = message.get("date_sent")
     is_mms, body = sid[1] == "MM", message.get("body")
     row = {
         "id": str(carrier_message_id(sid[0])),
-        "direction": direction,
+        "direction": direction.partition("-")[0],
         "from": message.get("from"),
         "to": message.get("to"),
         # A text message without a text had none, or its text was removed at Twilio.
@@ -198,21 +188,20 @@ def _read_csv(
     while True:
         start = lines.count + 1
         try:
-            cells = next(reader, None)
+            cells = next(reader)
+        except StopIteration:
+            return
         except csv.Error as error:
             yield Row(start, lines.take(), None, f"is not CSV: {error}")
-            continue
         except RowTooLong:
             yield Row(start, lines.take(), None, TOO_LONG)
-            continue
         except BROKEN_FILE as error:
             yield Row(start, lines.take(), None, f"cannot be read, nor what follows: {error}")
             return
-        if cells is None:
-            return
-        raw = lines.take()
-        if not raw.isspace():
-            yield _csv_row(start, raw, header, cells, check)
+        else:
+            raw = lines.take()
+            if not raw.isspace():
+                yield _csv_row(start, raw, header, cells, check)
 
 
 def _csv_row(line: int, raw: bytes, header: list[str], cells: list[str], check: Check) -> Row:

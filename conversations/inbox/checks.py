@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from uuid import UUID
 
 from conversations.database import pool, queries
@@ -19,45 +22,25 @@ NO_MESSAGES: Row = {
     "last_message_preview": None,
     "last_message_body_redacted_at": None,
 }
-
-
-def _merge(left: Iterator[Row], right: Iterator[Row]) -> Iterator[tuple[Row | None, Row | None]]:
-    """Pair the rows of two streams sorted by id; a row without a partner pairs with None."""
-    a, b = next(left, None), next(right, None)
-    while a or b:
-        if a and (b is None or a["id"] < b["id"]):
-            yield a, None
-            a = next(left, None)
-        elif b and (a is None or b["id"] < a["id"]):
-            yield None, b
-            b = next(right, None)
-        else:
-            yield a, b
-            a, b = next(left, None), next(right, None)
+BY_ID = itemgetter("id")
 
 
 def differing_summaries(organization_id: UUID) -> list[tuple[UUID, list[str]]]:
     """Return the ids of conversations whose summary is wrong, each with the wrong columns."""
     params = {"organization_id": organization_id, "ids": None}
+    differing = []
     with (
         # One snapshot for both streams, so that messages that arrive meanwhile are no difference.
         pool.snapshot(organization_id) as connection,
         closing(queries.stream("list_summaries", connection, **params)) as stored,
         closing(queries.stream("compute_summaries", connection, **params)) as computed,
     ):
-        return [
-            _differences(is_row, must_row)
-            for is_row, must_row in _merge(stored, computed)
-            if is_row != must_row
-        ]
-
-
-def _differences(is_row: Row | None, must_row: Row | None) -> tuple[UUID, list[str]]:
-    if is_row and must_row:
-        columns = [column for column in must_row if is_row[column] != must_row[column]]
-        return is_row["id"], columns
-    row = is_row or must_row or {}
-    return row["id"], ["message_count"]
+        for id, rows in groupby(merge(stored, computed, key=BY_ID), BY_ID):
+            one, *other = rows
+            wrong = [name for name in one if other and one[name] != other[0][name]]
+            if wrong or not other:
+                differing.append((id, wrong or ["message_count"]))
+    return differing
 
 
 def repair_summary(organization_id: UUID, id: UUID) -> None:
@@ -66,14 +49,8 @@ def repair_summary(organization_id: UUID, id: UUID) -> None:
         params = {"organization_id": organization_id, "ids": [id]}
         queries.fetch_all("lock_conversations", connection, **params)
         computed = queries.fetch_one("compute_summaries", connection, **params)
-        summary = {"id": id, **NO_MESSAGES, **(computed or {})}
-        queries.execute(
-            "repair_summary",
-            connection,
-            organization_id=organization_id,
-            **summary,
-            **queries.count_params(connection),
-        )
+        summary = {"organization_id": organization_id, "id": id, **NO_MESSAGES, **(computed or {})}
+        queries.execute("repair_summary", connection, **summary, **queries.count_params(connection))
 
 
 def differing_counts(organization_id: UUID, connection: Connection | None = None) -> list[Row]:
@@ -92,15 +69,14 @@ def repair_counts(organization_id: UUID) -> None:
                 connection,
                 organization_id=organization_id,
                 phone_number_id=row["phone_number_id"],
-                **{name: must - stored for name, (stored, must) in _compared_counts(row).items()},
+                **{name: must - stored for name, stored, must in _compared_counts(row)},
                 **queries.count_params(connection),
             )
 
 
-def _compared_counts(row: Row) -> dict[str, tuple[int, int]]:
-    """Return what a row of compare_counts says: by count, what is stored and what it must be."""
-    pairs = zip(row["stored_counts"], row["computed_counts"], strict=True)
-    return dict(zip(COUNTS, pairs, strict=True))
+def _compared_counts(row: Row) -> Iterator[tuple[str, int, int]]:
+    """Return what a row of compare_counts says: each count, what is stored and what it must be."""
+    return zip(COUNTS, row["stored_counts"], row["computed_counts"], strict=True)
 
 
 def check(organization_id: UUID, repair: bool) -> Iterator[str]:
@@ -114,7 +90,7 @@ def check(organization_id: UUID, repair: bool) -> Iterator[str]:
         number = f"phone number {row['number'] or 'deleted'} ({row['phone_number_id']})"
         counts = [
             f"{name} {stored}, not {must}"
-            for name, (stored, must) in _compared_counts(row).items()
+            for name, stored, must in _compared_counts(row)
             if stored != must
         ]
         yield f"{organization_id}: {number}: {', '.join(counts)}"

@@ -36,25 +36,20 @@ def load() -> None:
         return
     # The redacted messages first, so that the last message tells that all of this was done.
     readable_from = retention.readable_from(RETENTION_DAYS, REDACTED_AT)
-    record_messages(
-        ORGANIZATION_ID, [each for each in messages if each["created_at"] < readable_from]
-    )
+    expired = [message for message in messages if message["created_at"] < readable_from]
+    record_messages(ORGANIZATION_ID, expired)
     retention.redact_expired(ORGANIZATION_ID, readable_from, at=REDACTED_AT)
     record_messages(ORGANIZATION_ID, messages)
 
 
 def _message(number: int, row: Row) -> Message:
-    own, contact = row["phone_number"], row["contact_number"]
-    outbound = row["direction"] == "outbound"
-    given = {
+    ends = row.pop("phone_number"), row.pop("contact_number")
+    sender, receiver = ends if row["direction"] == "outbound" else reversed(ends)
+    given = row | {
         "id": uuid.uuid5(NAMESPACE, str(number)),
-        "direction": row["direction"],
-        "from_number": own if outbound else contact,
-        "to_number": contact if outbound else own,
-        "body": row["body"],
-        "media_urls": row["media_urls"],
+        "from_number": sender,
+        "to_number": receiver,
         "segment_count": len(row["body"]) // 153 + 1 if row["body"] else None,
-        "created_at": row["created_at"],
     }
     return complete_message(given, NUMBERS)
 

@@ -5,8 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from conversations.database import pool, queries
-from conversations.database.connection import Connection
-from conversations.database.queries import Row
 
 # A batch is one transaction, small enough that no lock is held for long.
 REDACTION_BATCH = 1000
@@ -47,23 +45,19 @@ def _redact(lock_query: str, organization_id: UUID, at: datetime | None, **which
             )
             if not messages:
                 return total
-            _redact_batch(connection, organization_id, messages, at or datetime.now(UTC))
+            conversations = queries.fetch_all(
+                "lock_conversations",
+                connection,
+                organization_id=organization_id,
+                ids=list({message["conversation_id"] for message in messages}),
+            )
+            queries.execute(
+                "redact_messages",
+                connection,
+                organization_id=organization_id,
+                ids=[message["id"] for message in messages],
+                phone_number_ids=list({row["phone_number_id"] for row in conversations}),
+                redacted_at=at or datetime.now(UTC),
+                **queries.count_params(connection),
+            )
         total += len(messages)
-
-
-def _redact_batch(
-    connection: Connection, organization_id: UUID, messages: list[Row], at: datetime
-) -> None:
-    conversation_ids = list({message["conversation_id"] for message in messages})
-    conversations = queries.fetch_all(
-        "lock_conversations", connection, organization_id=organization_id, ids=conversation_ids
-    )
-    queries.execute(
-        "redact_messages",
-        connection,
-        organization_id=organization_id,
-        ids=[message["id"] for message in messages],
-        phone_number_ids=list({row["phone_number_id"] for row in conversations}),
-        redacted_at=at,
-        **queries.count_params(connection),
-    )
