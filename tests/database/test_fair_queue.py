@@ -45,8 +45,16 @@ class Line:
 
 @pytest.fixture
 def line():
+    lines = []
     with ThreadPoolExecutor(32) as threads:
-        yield lambda size: Line(FairQueue(size), threads)
+
+        def new_line(size: int) -> Line:
+            lines.append(Line(FairQueue(size), threads))
+            return lines[-1]
+
+        yield new_line
+        for each in lines:
+            each.queue.turn_away()
 
 
 def test_nobody_waits_while_a_connection_is_free():
