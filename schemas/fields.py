@@ -84,11 +84,8 @@ class Strict(fields.Field[Any]):
         told: dict[str, Any] = {"description": description} if description else {}
         told |= {"examples": [example]} if example is not None else {}
         super().__init__(
-            error_messages={
-                "invalid": self.complaint,
-                "null": self.complaint,
-                "required": "is required",
-            },
+            error_messages=dict.fromkeys(("invalid", "null"), self.complaint)
+            | {"required": "is required"},
             metadata=self.json_schema | told,
             **kwargs,
         )
