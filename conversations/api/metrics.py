@@ -38,9 +38,9 @@ def _observe(response: Response) -> Response:
     method = request.method if request.method in METHODS else "-"
     REQUESTS.labels(method, route, response.status_code).inc()
     LATENCY.labels(route).observe(time.perf_counter() - current_context().started_at)
-    usage = pool.usage()
-    POOL_IN_USE.set(usage.in_use)
-    POOL_WAITING.set(usage.waiting)
+    in_use, waiting = pool.usage()
+    POOL_IN_USE.set(in_use)
+    POOL_WAITING.set(waiting)
     return response
 
 

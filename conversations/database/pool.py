@@ -273,19 +273,9 @@ def snapshot(organization_id: UUID | None = None) -> Iterator[Connection]:
         yield checked_out
 
 
-@dataclass(frozen=True)
-class PoolUsage:
-    """How many connections of this process are checked out, and how many requests wait for one."""
-
-    in_use: int
-    waiting: int
-
-
-def usage() -> PoolUsage:
-    """Return the usage of all pools of this process together."""
+def usage() -> tuple[int, int]:
+    """Return how many connections of this process are checked out, and how many requests wait."""
     pools = [pool for name, pool in _pools.items() if name[0] == os.getpid()]
     stats = [pool.get_stats() for pool in pools]
-    return PoolUsage(
-        in_use=sum(one["pool_size"] - one["pool_available"] for one in stats),
-        waiting=sum(len(pool.queue) for pool in pools),
-    )
+    in_use = sum(one["pool_size"] - one["pool_available"] for one in stats)
+    return in_use, sum(len(pool.queue) for pool in pools)

@@ -5,7 +5,6 @@ A file of any size is sorted in this way with little memory in this process.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import LiteralString, NamedTuple, cast
 from uuid import UUID
 
@@ -40,35 +39,28 @@ class StagedRow(NamedTuple):
     is_repeated: bool
 
 
-@dataclass(frozen=True)
-class Staging:
-    """A temporary table on a connection whose transaction lasts as long as the import."""
-
-    connection: Connection
-
-    def fill(self, rows: Iterable[tuple[int, bytes, Content]]) -> int:
-        """Copy rows, each with its line and bytes, and return how many those were."""
-        query = cast(LiteralString, QUERIES["copy_staged_rows"])
-        with self.connection.cursor() as cursor:
-            with cursor.copy(query) as copy:
-                copy.set_types(COLUMN_TYPES)
-                for line, raw, content in rows:
-                    copy.write_row((line, raw, *content))
-            return cursor.rowcount
-
-    def batches(self, size: int) -> Iterator[list[StagedRow]]:
-        """Yield the rows in the order of recording, `size` at a time."""
-        row_factory = args_row(StagedRow)
-        with self.connection.cursor("staged", row_factory=row_factory, binary=True) as cursor:
-            cursor.execute(cast(LiteralString, QUERIES["list_staged_rows"]))
-            while batch := cursor.fetchmany(size):
-                yield batch
-
-
 @contextmanager
-def staging() -> Iterator[Staging]:
-    """Create the temporary table for the block. Raises pool.Unavailable."""
+def staging() -> Iterator[Connection]:
+    """Create the temporary table for a transaction around the block. Raises pool.Unavailable."""
     with pool.transaction() as connection:
         connection.execute(cast(LiteralString, f"SET LOCAL work_mem = '{SORT_MEMORY}'"))
         connection.execute(cast(LiteralString, QUERIES["create_staged_rows"]))
-        yield Staging(connection)
+        yield connection
+
+
+def fill(connection: Connection, rows: Iterable[tuple[int, bytes, Content]]) -> int:
+    """Copy rows, each with its line and bytes, into the table and return how many those were."""
+    with connection.cursor() as cursor:
+        with cursor.copy(cast(LiteralString, QUERIES["copy_staged_rows"])) as copy:
+            copy.set_types(COLUMN_TYPES)
+            for line, raw, content in rows:
+                copy.write_row((line, raw, *content))
+        return cursor.rowcount
+
+
+def batches(connection: Connection, size: int) -> Iterator[list[StagedRow]]:
+    """Yield the rows of the table in the order of recording, `size` at a time."""
+    with connection.cursor("staged", row_factory=args_row(StagedRow), binary=True) as cursor:
+        cursor.execute(cast(LiteralString, QUERIES["list_staged_rows"]))
+        while batch := cursor.fetchmany(size):
+            yield batch

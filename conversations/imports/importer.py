@@ -11,7 +11,8 @@ from uuid import UUID, uuid5
 import orjson
 from marshmallow import ValidationError
 
-from conversations.database.staging import Content, StagedRow, staging
+from conversations.database import staging
+from conversations.database.staging import Content, StagedRow
 from conversations.imports.ndjson import Export, explain
 from conversations.inbox import consent, organizations
 from conversations.inbox.messages import Outcome, complete_message, record_messages
@@ -120,10 +121,10 @@ class Import:
     def run(self, export: Export) -> None:
         """Record the rows of an export. Raises pool.Unavailable."""
         self.rejected_file.write(export.header)
-        with staging() as staged, ThreadPoolExecutor(self.target.writers) as writers:
-            count = staged.fill(self._prepared(export))
+        with staging.staging() as connection, ThreadPoolExecutor(self.target.writers) as writers:
+            count = staging.fill(connection, self._prepared(export))
             running: deque[Batch] = deque()
-            for rows in staged.batches(BATCH_ROWS):
+            for rows in staging.batches(connection, BATCH_ROWS):
                 # A repeated id must not be recorded before the first row that has it.
                 most_running = 0 if rows[-1].is_repeated else self.target.writers
                 while len(running) > most_running:

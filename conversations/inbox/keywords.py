@@ -29,20 +29,12 @@ def opted_in_by(body: str) -> bool | None:
     The whole text decides, because "Cancel my appointment please" is no opt-out. Neither case nor
     punctuation makes an opt-out invalid: `Stop.`, `opt-out` and `STOP 🛑` are opt-outs.
     """
-    word = SEPARATORS.sub(" ", _trim(unicodedata.normalize("NFC", body))).translate(UPPER_CASE)
+    text = unicodedata.normalize("NFC", body)
+    around = "".join(filter(_is_around_a_word, set(text)))
+    word = SEPARATORS.sub(" ", text.strip(around)).translate(UPPER_CASE)
     if word in OPT_IN_KEYWORDS:
         return True
     return False if word in OPT_OUT_KEYWORDS else None
-
-
-def _trim(text: str) -> str:
-    """Take white space, punctuation and symbols off both ends."""
-    start, end = 0, len(text)
-    while start < end and _is_around_a_word(text[start]):
-        start += 1
-    while start < end and _is_around_a_word(text[end - 1]):
-        end -= 1
-    return text[start:end]
 
 
 def _is_around_a_word(character: str) -> bool:

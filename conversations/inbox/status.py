@@ -26,12 +26,14 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     row = queries.fetch_row("get_status")
     health = queries.fetch_row("get_health")
     workers, size = settings.web_concurrency, settings.database_pool_size
-    warning = _pool_warning(workers * size, row["max_connections"])
+    # While a deploy overlaps, two of them run, and the release command takes one connection more.
+    is_too_large = workers * size * 2 + 1 > row["max_connections"]
+    advice = ", too many for a deploy: lower WEB_CONCURRENCY or DATABASE_POOL_SIZE"
     yield "version", __version__
     yield "schema", migrations.version()
     yield "PostgreSQL", row["server_version"]
     yield "connections", f"{row['connections']} of {row['max_connections']} in use"
-    yield "pool", f"{workers} workers x {size} connections{warning}"
+    yield "pool", f"{workers} workers x {size} connections{advice * is_too_large}"
     yield "size", f"{row['database_bytes'] / 2**20:,.0f} MiB"
     yield "organizations", f"{row['organizations']:,}"
     yield "conversations", f"{row['conversations']:,}"
@@ -39,13 +41,6 @@ def describe(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "oldest readable", _instant(row["oldest_readable_at"], "none")
     overdue = ", overdue" if health["redaction_is_overdue"] else ""
     yield "last redaction", _instant(health["last_redaction_at"], "never") + overdue
-
-
-def _pool_warning(needed: int, max_connections: int) -> str:
-    # While a deploy overlaps, two of them run, and the release command takes one connection more.
-    if needed * 2 + 1 <= max_connections:
-        return ""
-    return ", too many for a deploy: lower WEB_CONCURRENCY or DATABASE_POOL_SIZE"
 
 
 def _instant(instant: datetime | None, otherwise: str) -> str:
