@@ -100,3 +100,8 @@ class PageSchema(QuerySchema):
         checked = super().check_query(args)
         checked["cursor_at"], checked["cursor_id"] = checked.pop("cursor")
         return checked
+
+    @property
+    def filters(self) -> list[str]:
+        """The names of the parameters that narrow the list when they are given."""
+        return [name for _, name, field in self._named_fields if field.load_default is None]

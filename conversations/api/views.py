@@ -15,17 +15,21 @@ from conversations.api.envelope import ApiError, success
 from conversations.api.pages import not_modified_response, page_response
 from conversations.database import queries
 from conversations.inbox import consent, messages, organizations, retention
-from schemas.base import PageSchema
+from schemas.base import PageSchema, QuerySchema
 from schemas.fields import decode_base64url
 from schemas.numbers import PHONE_NUMBER
 
 CREATE_MESSAGE = schemas.CreateMessageSchema()
-ERASE_CONTACT = schemas.EraseContactSchema()
 LIST_CONSENT = schemas.ListConsentSchema()
 LIST_CONVERSATIONS = schemas.ListConversationsSchema()
 LIST_MESSAGES = schemas.ListMessagesSchema()
-LIST_PHONE_NUMBERS = schemas.ListPhoneNumbersSchema()
+LIST_PHONE_NUMBERS = PageSchema()
+# A parameter that was ignored, such as a phone number, would erase more than was meant.
+NO_PARAMETERS = QuerySchema()
 RECORD_CONSENT = schemas.RecordConsentSchema()
+
+queries.require_null_tests("list_conversations", LIST_CONVERSATIONS.filters)
+queries.require_null_tests("list_consent", LIST_CONSENT.filters)
 
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 v1.before_request(authenticate)
@@ -105,6 +109,6 @@ def erase_contact(contact_number: str) -> Response:
     """Remove all bodies and media exchanged with one contact; again, there is nothing left."""
     if not PHONE_NUMBER.fullmatch(contact_number):
         raise ApiError(400)
-    ERASE_CONTACT.check_query(request.args)
+    NO_PARAMETERS.check_query(request.args)
     redacted = retention.erase_contact(current_key().organization_id, contact_number)
     return success({"contact_number": contact_number, "messages_redacted": redacted})

@@ -6,7 +6,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -146,6 +146,16 @@ def specialize(name: str, given: frozenset[str]) -> str:
     return IS_NULL_TEST.sub(
         lambda test: str((test[1] in given) == bool(test[2])).upper(), QUERIES[name]
     )
+
+
+def require_null_tests(name: str, filters: Iterable[str]) -> None:
+    """Raise LookupError unless a query tests each of these parameters for NULL.
+
+    A filter without such a test would match no row when it is not given.
+    """
+    tested = {test[1] for test in IS_NULL_TEST.finditer(QUERIES[name])}
+    if missing := set(filters) - tested:
+        raise LookupError(f"{name}.sql does not test {', '.join(sorted(missing))} for NULL")
 
 
 def count_params(connection: Connection) -> dict[str, int]:

@@ -88,7 +88,7 @@ def read_ndjson(file: BinaryIO, check: Check, names: Names = NO_OTHER_NAMES) -> 
             text = raw.removeprefix(BYTE_ORDER_MARK) if line == 1 else raw
             if is_cut:
                 yield Row(line, raw, None, TOO_LONG)
-            elif not text.isspace():
+            elif text.strip():
                 yield _ndjson_row(line, raw, text, check, names)
     except BROKEN_FILE as error:
         yield Row(line + 1, b"", None, f"cannot be read, nor what follows: {error}")

@@ -35,7 +35,7 @@ ALTER COLUMN media_urls SET STATISTICS 0;
 CREATE INDEX messages_of_conversation
 ON messages (organization_id, conversation_id, created_at, id);
 
--- find_expired_messages and get_retention. It holds only what can still be read, so a retention run
+-- lock_expired_messages and get_retention. It holds only what can still be read, so a retention run
 -- with nothing to do reads one page.
 CREATE INDEX messages_readable
 ON messages (organization_id, created_at)

@@ -162,7 +162,10 @@ def test_a_key_whose_name_is_encoded_is_a_key(alice, hook):
 def test_the_use_of_a_key_is_noted(alice, hook):
     hook.call("twilio", hooks.twilio(alice.number))
     with pool.connection() as conn:
-        row = conn.execute("SELECT last_used_at FROM api_keys WHERE label = 'hook'").fetchone()
+        row = conn.execute(
+            "SELECT last_used_at FROM api_keys WHERE label = 'hook' AND organization_id = %s",
+            [alice.id],
+        ).fetchone()
     assert row["last_used_at"] is not None
 
 

@@ -291,6 +291,10 @@ def test_windows_files_are_read_byte_order_mark_and_all(alice, imports):
     assert imports(content).stdout == tally(imported=2)
 
 
+def test_a_file_of_nothing_but_a_byte_order_mark_has_no_rows(alice, imports):
+    assert imports(b"\xef\xbb\xbf").stdout == tally()
+
+
 def test_the_last_line_needs_no_end(alice, imports):
     assert imports(ndjson(row(alice)).strip()).stdout == tally(imported=1)
 

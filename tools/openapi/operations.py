@@ -13,9 +13,9 @@ from schemas import (
     ListConsentSchema,
     ListConversationsSchema,
     ListMessagesSchema,
-    ListPhoneNumbersSchema,
     RecordConsentSchema,
 )
+from schemas.base import PageSchema
 from schemas.fields import PhoneNumber
 from schemas.hooks import HookQuerySchema
 from tools.openapi import responses
@@ -153,7 +153,7 @@ OPERATIONS = {
             304: ("You have this answer already.", None),
         },
         errors=(422,),
-        query=ListPhoneNumbersSchema,
+        query=PageSchema,
         headers=("ETag", "Link"),
     ),
     "erase_contact": Operation(
