@@ -368,7 +368,7 @@ def test_a_command_of_its_own_process_prints_only_its_result():
 def test_a_reader_that_stops_early_is_no_crash(alice):
     for _ in range(3):
         api_keys.create_api_key(alice.id, api_keys.SCOPES, "x" * 100_000)
-    command = f"{FLASK} list-api-keys {alice.id} | head -c 10"
+    command = f"'{FLASK}' list-api-keys {alice.id} | head -c 10"
     done = subprocess.run(  # noqa: S602
         command, shell=True, cwd=ROOT, capture_output=True, timeout=60, check=True
     )

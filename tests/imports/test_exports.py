@@ -491,7 +491,7 @@ def test_a_full_disk_is_named(alice):
 def test_a_reader_that_has_enough_is_no_crash(alice):
     for number in range(200):
         alice.receive(contact(number), AT, "x" * 1000)
-    command = f"{FLASK} export-messages {alice.id} - | head -c 10"
+    command = f"'{FLASK}' export-messages {alice.id} - | head -c 10"
     done = subprocess.run(  # noqa: S602
         command, shell=True, cwd=ROOT, capture_output=True, timeout=60, check=True
     )

@@ -124,7 +124,7 @@ def test_the_password_may_stand_beside_the_url(tmp_path):
         password_file = tmp_path / "passwords"
         password_file.write_text("*:*:inbox:service:a\\:b@c/d\n")
         password_file.chmod(0o600)
-        migrate = f"{sys.executable} -m flask --app {ROOT / 'app.py'} migrate"
+        migrate = f"'{sys.executable}' -m flask --app '{ROOT / 'app.py'}' migrate"
         for script in (migrate, recipes()[0]):
             refused = run(script, tmp_path, url, PGPASSWORD="another")
             assert "password authentication failed" in refused.stderr

@@ -50,7 +50,9 @@ def needs(program: str):
 
 @needs("systemd-analyze")
 def test_systemd_accepts_the_units(tmp_path):
-    bin_folder = Path(command("conversations.service")[0]).parent
+    # Neither a unit nor the script has to bear a checkout whose path has a blank.
+    bin_folder = tmp_path / "bin"
+    bin_folder.symlink_to(Path(command("conversations.service")[0]).parent)
     for unit in UNITS:
         text = unit.read_text().replace(f"{HOME}/.venv/bin", str(bin_folder))
         (tmp_path / unit.name).write_text(text)
@@ -138,11 +140,11 @@ def test_a_command_gets_the_settings_of_the_server_in_any_folder(tmp_path):
     for path in (HOME, SETTINGS_FILE):
         assert path in script
     script = script.replace(SETTINGS_FILE, str(tmp_path / "env"))
-    script = script.replace(
-        f"{HOME}/.venv/bin/flask", shutil.which("flask", path=environment()["PATH"])
-    )
+    (tmp_path / "flask").symlink_to(shutil.which("flask", path=environment()["PATH"]))
+    (tmp_path / "home").symlink_to(ROOT)
+    script = script.replace(f"{HOME}/.venv/bin/flask", str(tmp_path / "flask"))
     # The test is root where the machine's user is, and need not become another.
-    script = script.replace(HOME, str(ROOT)).replace('"$(id -u)" != 0', "1 != 0")
+    script = script.replace(HOME, str(tmp_path / "home")).replace('"$(id -u)" != 0', "1 != 0")
     env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
     done = subprocess.run(
         ["sh", "-c", script, "conversations", "create-organization", "A name with blanks"],
