@@ -29,7 +29,7 @@ UVICORN += ["--app-dir=bench/peers"]
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU seconds spent and bytes resident, of a process and its descendants."""
+    """CPU seconds spent and bytes resident, of a process and its children, ended ones included."""
 
     cpu: float
     resident: int
@@ -37,7 +37,8 @@ class Usage:
     @classmethod
     def of(cls, pid: int) -> "Usage":
         parent = psutil.Process(pid)
-        cpu = resident = 0
+        resident, ended = 0, parent.cpu_times()
+        cpu = ended.children_user + ended.children_system
         for process in [parent, *parent.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()

@@ -30,8 +30,12 @@ def opted_in_by(body: str) -> bool | None:
     punctuation makes an opt-out invalid: `Stop.`, `opt-out` and `STOP 🛑` are opt-outs.
     """
     text = unicodedata.normalize("NFC", body)
-    around = "".join(filter(_is_around_a_word, set(text)))
-    word = SEPARATORS.sub(" ", text.strip(around)).translate(UPPER_CASE)
+    start, end = 0, len(text)
+    while start < end and _is_around_a_word(text[start]):
+        start += 1
+    while start < end and _is_around_a_word(text[end - 1]):
+        end -= 1
+    word = SEPARATORS.sub(" ", text[start:end]).translate(UPPER_CASE)
     if word in OPT_IN_KEYWORDS:
         return True
     return False if word in OPT_OUT_KEYWORDS else None
