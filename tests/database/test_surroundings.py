@@ -185,6 +185,7 @@ def slow_front(path: str, seconds: float) -> Iterator[int]:
             listener.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.soak
 def test_a_front_that_holds_connections_works_with_the_time_that_the_url_allows():
     with running_postgres() as postgres:
         with using_database(postgres.url):
