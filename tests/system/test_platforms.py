@@ -154,3 +154,23 @@ def test_the_image_says_that_it_needs_a_database(image):
     output, _ = container.communicate(timeout=60)
     assert container.returncode != 0
     assert "DATABASE_URL is not set" in output
+
+
+def test_a_python_without_venv_is_told_in_one_sentence_that_names_the_package(tmp_path):
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    # As Debian's Python without python3-venv: there is no ensurepip.
+    python.write_text(f"#!/bin/sh\nexec '{sys.executable}' -S -c 'import no_ensurepip'\n")
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["make", "run", f"PYTHON={python}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    first, *_ = done.stderr.splitlines()
+    assert first == f"{python} lacks venv. On Debian: apt-get install python3-venv"
+    assert not (tmp_path / ".venv").exists()
