@@ -55,6 +55,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=5, help="runs a row, of which the median")
     parser.add_argument("--seconds", type=int, default=2, help="length of a run")
+    parser.add_argument("--connections", type=int, default=load.CONNECTIONS, help="of readers")
     options = parser.parse_args()
     roots = options.other.resolve(), database.ROOT
     with database.running_server() as postgres, tempfile.TemporaryDirectory() as folder:
@@ -115,8 +116,8 @@ def _measure(
     """Send each kind of request to both in turn; return the runs of both by kind."""
     found: dict[str, list[list[Measured]]] = {}
     for name, connections in (
-        ("page one", load.CONNECTIONS),
-        ("a 304", load.CONNECTIONS),
+        ("page one", options.connections),
+        ("a 304", options.connections),
         ("a post", writing.POSTING_CONNECTIONS),
     ):
         rows = [

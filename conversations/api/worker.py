@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import selectors
 import signal
 import socket
@@ -26,6 +27,8 @@ from conversations.api.envelope import HEADERS, error_body
 # About what it takes another worker to wake. The most is less than what a request takes.
 ACCEPT_DELAY_SECONDS = 50e-6
 MAX_ACCEPT_DELAY_SECONDS = 400e-6
+# How long a thread waits for the next request of a connection. Busy clients take less.
+STAY_MS = 10
 # A client that takes no byte of a response for so long loses its connection, which frees a thread.
 UNREAD_RESPONSE_TIMEOUT_MS = 10_000
 # RFC 9112 section 9.6: closing at once could destroy the end of a response on its way.
@@ -64,9 +67,31 @@ class Worker(ThreadWorker):
         it would get most connections of a burst while the others are idle.
         """
         if self.cfg.workers > 1:
-            busy = self.nr_conns - len(self.keepalived_conns)
-            time.sleep(min(busy * ACCEPT_DELAY_SECONDS, MAX_ACCEPT_DELAY_SECONDS))
+            time.sleep(min(self._busy() * ACCEPT_DELAY_SECONDS, MAX_ACCEPT_DELAY_SECONDS))
         super().accept(listener)
+
+    def _busy(self) -> int:
+        """Return how many connections have a request in progress."""
+        return int(self.nr_conns - len(self.keepalived_conns))
+
+    def handle(self, conn: Any) -> Any:
+        """Serve a request, and the next ones of the connection too while they follow at once.
+
+        gunicorn itself would wake two threads for each: its main thread, and from there another.
+        """
+        while (result := super().handle(conn)) is True and self._next_follows(conn):
+            pass
+        return result
+
+    def _next_follows(self, conn: Any) -> bool:
+        """Wait a little for the next request, unless other connections may need the thread."""
+        if not self.alive or self._busy() > self.cfg.threads // 2:
+            return False
+        if conn.parser.unreader.buf.getvalue():
+            return True  # A pipelined request, which was read together with the one before.
+        poll = select.poll()
+        poll.register(conn.sock, select.POLLIN)
+        return bool(poll.poll(STAY_MS)) and self.alive
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
         """Keep a connection, or end it and wait in the poller for the client to close it too.
