@@ -41,14 +41,13 @@ class RequestSchema(Schema):
     def _check(self, data: Mapping[str, Any], complaints: dict[str, str]) -> dict[str, Any]:
         checked = {}
         for key, name, field in self._named_fields:
-            if key not in data and not field.required:
-                if field.load_default is not missing:
-                    checked[name] = field.load_default
-                continue
-            try:
-                checked[name] = field.deserialize(data.get(key, missing), key, data)
-            except ValidationError as error:
-                complaints.setdefault(key, str(error.messages[0]))
+            if key in data or field.required:
+                try:
+                    checked[name] = field.deserialize(data.get(key, missing))
+                except ValidationError as error:
+                    complaints.setdefault(key, str(error.messages[0]))
+            elif field.load_default is not missing:
+                checked[name] = field.load_default
         if not self._keys.issuperset(data):
             complaints |= self._name_unknown(data)
         if complaints:

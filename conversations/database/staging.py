@@ -14,19 +14,19 @@ from conversations.database import pool
 from conversations.database.connection import Connection
 from conversations.database.queries import QUERIES
 
-COLUMN_TYPES = ("int8", "bytea", "uuid", "text", "text")
+COLUMN_TYPES = ("int8", "bytea", "uuid", "int8", "text")
 # Enough to sort a file of 100,000 messages without temporary files.
 SORT_MEMORY = "64MB"
 
 
 class Content(NamedTuple):
-    """What is recorded of a row, as JSON, with the message id and the conversation it is sorted by.
+    """What is recorded of a row, as JSON, with its message id; of a consent event that is None.
 
-    Of a consent event the message id is None.
+    Rows are sorted by `conversation_hash`, a number of 32 bits.
     """
 
     message_id: UUID | None
-    conversation: str
+    conversation_hash: int
     content: str
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, Protocol
 from uuid import UUID, uuid5
+from zlib import crc32
 
 import orjson
 from marshmallow import ValidationError
@@ -46,7 +47,7 @@ class MessageTarget:
             content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
             given["id"] = uuid5(self._id_namespace, content)
         message = complete_message(given, self._numbers)
-        conversation = message["contact_number"] + message["phone_number"]
+        conversation = crc32(f"{message['contact_number']} {message['phone_number']}".encode())
         return Content(message["id"], conversation, orjson.dumps(message).decode())
 
     def record(self, contents: list[str]) -> list[Outcome]:
@@ -70,7 +71,7 @@ class ConsentTarget:
         if number is None:
             raise ValidationError({"phone_number_id": organizations.NOT_YOURS})
         event = orjson.dumps({**given, "phone_number": number}).decode()
-        return Content(None, given["contact_number"] + number, event)
+        return Content(None, crc32(f"{given['contact_number']} {number}".encode()), event)
 
     def record(self, contents: list[str]) -> list[Outcome]:
         """Record a batch in one transaction. Raises pool.Unavailable."""

@@ -4,7 +4,7 @@ CREATE TEMPORARY TABLE staged_rows (
     line bigint NOT NULL,
     raw bytea NOT NULL,
     message_id uuid,
-    conversation text NOT NULL,
+    conversation_hash bigint NOT NULL,
     content text NOT NULL
 )
 ON COMMIT DROP

@@ -73,7 +73,7 @@ newest AS (
         created.created_at,
         created.id,
         incoming.direction,
-        preview(incoming.body) AS preview,
+        incoming.body,
         CASE WHEN incoming.had_text THEN incoming.redacted_at END AS redacted_at,
         count(*) OVER (PARTITION BY created.conversation_id) AS message_count
     FROM incoming
@@ -105,7 +105,7 @@ updated AS (
         created_at,
         id,
         direction,
-        preview,
+        preview(body),
         redacted_at,
         message_count
     FROM newest
