@@ -3,7 +3,7 @@
 import argparse
 import functools
 
-from bench import anatomy, database, fairness, flat, load, reading, servers, skewed, writing
+from bench import anatomy, database, fairness, flat, load, reading, servers, since, skewed, writing
 from bench.servers import Usage
 
 print = functools.partial(print, flush=True)
@@ -16,7 +16,7 @@ def main() -> None:
     """Run the parts that were asked for; without one, `read`, `write` and `profile`."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parts = {"read": read, "write": write, "profile": profile, "flat": compare_sizes}
-    parts |= {"fairness": share, "skewed": find_few}
+    parts |= {"fairness": share, "skewed": find_few, "since": count_matching}
     parser.add_argument("parts", nargs="*", choices=[[], *parts], metavar="|".join(parts))
     parser.add_argument("--conversations", type=int, default=100_000, help="10 messages each")
     parser.add_argument("--messages", type=int, default=100_000, help="how many to import")
@@ -132,6 +132,17 @@ def find_few(postgres, options) -> None:
     print(f"{'':38} {'not told':>10} {'told':>10}")
     for name, (uninformed, informed) in times.items():
         print(f"{name:38} {uninformed:10,.1f} {informed:10,.1f}")
+
+
+def count_matching(postgres, options) -> None:
+    """Print how long a list with `since` takes, by the number of conversations that match."""
+    inbox = database.inbox(postgres.url, options.conversations, print)
+    with servers.product(inbox.url) as server:
+        found = since.measure(server, inbox, options.seconds)
+    print(f"\n{options.conversations:,} conversations; p50 and p99 in ms by number of connections")
+    print(f"{'conversations since then':26}", *(f"{f'{n}':>20}" for n in since.CONNECTIONS))
+    for name, results in found.items():
+        print(f"{name:26}", *(f"{run.p50:10.1f}{run.p99:10.1f}" for run in results))
 
 
 if __name__ == "__main__":
