@@ -7,7 +7,7 @@ from flask import Flask, Request, Response, request
 from werkzeug.routing import MapAdapter
 
 from conversations import cli, settings
-from conversations.api import envelope, request_log
+from conversations.api import auth, envelope, request_log
 from conversations.api.hooks.views import hooks
 from conversations.api.inbox_page import inbox
 from conversations.api.public import public
@@ -87,6 +87,7 @@ def create_app() -> Flask:
     app.register_error_handler(Exception, envelope.answer_exception)
     for blueprint in (v1, hooks, public, inbox):
         app.register_blueprint(blueprint)
+    auth.require_scopes(app.view_functions)
     cli.init_app(app)
     return app
 

@@ -113,7 +113,7 @@ def share(postgres, options) -> None:
     keys = inbox.key, fairness.small_organization()
     print(f"\n{fairness.HEAD}")
     with servers.product(inbox.url) as server:
-        for kind, path in (("page", fairness.PAGE), ("slow page", fairness.SLOW_PAGE)):
+        for kind, path in (("page", fairness.PAGE), ("slow page", fairness.slow_page(inbox))):
             for many in fairness.MANY:
                 runs = [
                     fairness.measure(server.origin, keys, path, many, options.seconds)

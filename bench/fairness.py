@@ -5,8 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
+from urllib.parse import urlencode
 
 from bench import load
+from bench.database import ORGANIZATION_ID, Inbox
+from conversations.database.connection import connect
 from conversations.inbox import api_keys, organizations
 from conversations.inbox.messages import complete_message, record_messages
 
@@ -15,8 +18,6 @@ MANY = (16, 32, 64)
 SMALL_ORGANIZATION_ID = uuid.UUID("0b5e55ed-0000-4000-8000-000000000002")
 NUMBER = "+15550000009"
 PAGE = "/v1/conversations"
-# Their total counts the whole inbox, which takes 100 times as long as a page.
-SLOW_PAGE = f"{PAGE}?since=2000-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,15 @@ class Share:
     p50: float
     p99: float
     failed: int
+
+
+def slow_page(inbox: Inbox) -> str:
+    """Return a list since just after the oldest conversation: its total counts all the others."""
+    query = "SELECT min(last_message_at) AS at FROM conversations WHERE organization_id = %s"
+    with connect(inbox.url) as conn:
+        oldest = conn.execute(query, [ORGANIZATION_ID]).fetchone()
+    since = (oldest["at"] + timedelta(microseconds=1)).isoformat()
+    return f"{PAGE}?{urlencode({'since': since})}"
 
 
 def small_organization() -> str:

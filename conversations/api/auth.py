@@ -1,6 +1,7 @@
 """Authentication: every request of the blueprint needs a live key with the scope of its view."""
 
 import time
+from collections.abc import Iterable
 
 from flask import Response, request
 
@@ -23,10 +24,19 @@ SCOPES = {
     "receive_smsgate": "messages:write",
     "receive_httpsms": "messages:write",
 }
+KEYED_BLUEPRINTS = ("v1", "hooks")
 # On a database that takes no writes, noting the use of a key fails for each request.
 TOUCH_AGAIN_SECONDS = 60.0
 
 _touch_from = 0.0
+
+
+def require_scopes(endpoints: Iterable[str]) -> None:
+    """Raise LookupError if a view that needs a key, such as `v1.list_consent`, has no scope."""
+    for endpoint in endpoints:
+        blueprint, _, view = endpoint.rpartition(".")
+        if blueprint in KEYED_BLUEPRINTS and view not in SCOPES:
+            raise LookupError(f"{endpoint} has no scope in SCOPES")
 
 
 def authenticate() -> None:

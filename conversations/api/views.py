@@ -1,4 +1,4 @@
-"""The blueprint `v1`: every request is authenticated, checked, and answered by one query."""
+"""The blueprint `v1`: a request is authenticated, its arguments are checked, a query answers it."""
 
 from datetime import UTC, datetime
 from typing import cast

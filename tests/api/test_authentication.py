@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conversations.api.auth import require_scopes
 from conversations.database import pool, queries
 from conversations.inbox import api_keys
 from tests.conftest import assert_error, new_organization
@@ -194,3 +195,8 @@ def test_workers_that_ask_at_once_write_last_used_at_once(alice):
     id = stored_key(alice)["id"]
     touched = [queries.execute("touch_api_key", organization_id=alice.id, id=id) for _ in range(5)]
     assert touched == [1, 0, 0, 0, 0]
+
+
+def test_a_view_without_a_scope_does_not_start():
+    with pytest.raises(LookupError, match="receive_pigeons has no scope"):
+        require_scopes(["v1.list_consent", "public.livez", "hooks.receive_pigeons"])
