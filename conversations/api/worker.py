@@ -50,6 +50,7 @@ class Worker(ThreadWorker):
     """A worker that leaves connections to idle workers, and that no client holds up."""
 
     poller: Any
+    _is_quitting = False
 
     def init_process(self) -> None:
         """Set up the worker. Its connections inherit their options from the listeners."""
@@ -59,6 +60,21 @@ class Worker(ThreadWorker):
                 option = socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_TIMEOUT_MS
                 listener.setsockopt(socket.IPPROTO_TCP, *option)
         super().init_process()
+
+    def run(self) -> None:
+        """Serve until the worker ends, also by a failure or because its master is gone.
+
+        A thread that stays with a busy connection must learn of each of these: Python waits for it.
+        """
+        try:
+            super().run()
+        finally:
+            self.alive = False
+
+    def is_parent_alive(self) -> bool:
+        """Tell whether the master is there; without it the worker ends as after TERM."""
+        self.alive = self.alive and super().is_parent_alive()
+        return self.alive
 
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection, after a delay that grows with the requests in progress.
@@ -100,6 +116,8 @@ class Worker(ThreadWorker):
         """
         if not fs.cancelled() and fs.exception() is None and fs.result():
             super().finish_request(conn, fs)
+            if self._is_quitting:
+                self._cap_keepalive(0.0)
             return
         conn.timeout, conn.lingering_bytes = time.monotonic() + LINGER_SECONDS, 0
         self._lingering.append(conn)
@@ -161,7 +179,7 @@ class Worker(ThreadWorker):
         gunicorn's own method ends the process inside of the signal handler. When that interrupts
         the start of a thread, or code that holds a lock, the worker waits for ever.
         """
-        self.alive = False
+        self.alive, self._is_quitting = False, True
         self.method_queue.defer(self._cap_keepalive, 0.0)
 
     def _cap_keepalive(self, deadline: float) -> None:

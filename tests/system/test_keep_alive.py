@@ -2,9 +2,12 @@
 
 import contextlib
 import http.client
+import signal
 import socket
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import psutil
 import pytest
 
 from tests.conftest import DATABASE_URL
-from tests.servers import running_service
+from tests.servers import running_service, wait_until
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -98,3 +101,59 @@ def test_a_worker_that_ends_tells_a_busy_connection_so():
         while opened.sock:
             get(opened)
         assert service.process.wait(10) == 0
+
+
+@contextlib.contextmanager
+def busy_client(service) -> Iterator[None]:
+    """A client whose next request follows at once, until the connection ends."""
+
+    is_over = threading.Event()
+
+    def keep_busy() -> None:
+        with connection(service) as opened, contextlib.suppress(OSError, http.client.HTTPException):
+            get(opened)
+            while opened.sock and not is_over.is_set():
+                get(opened)
+
+    with ThreadPoolExecutor(1) as clients:
+        running = clients.submit(keep_busy)
+        try:
+            yield
+        finally:
+            is_over.set()
+        running.result()
+
+
+def test_a_worker_whose_master_was_killed_ends_though_a_client_is_busy():
+    arguments = "--graceful-timeout 1"
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1, GUNICORN_CMD_ARGS=arguments) as service:
+        (worker,) = psutil.Process(service.process.pid).children()
+        with busy_client(service):
+            service.process.kill()
+            service.process.wait()
+            wait_until(lambda: not worker.is_running() or worker.status() == "zombie", 10)
+
+
+def test_a_worker_that_failed_ends_though_a_client_is_busy():
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1, WEB_THREADS=8) as service:
+        master = psutil.Process(service.process.pid)
+        (worker,) = master.children()
+        with busy_client(service), contextlib.ExitStack() as stack:
+            worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() + 1,) * 2)
+            # One connection more than the worker may open: gunicorn's accept fails.
+            for _ in range(4):
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    get(stack.enter_context(connection(service)))
+            wait_until(lambda: worker not in master.children(), 10)
+        assert service.request("GET", "/livez")[0] == 200
+
+
+@pytest.mark.parametrize("after", [0, 0.003, 0.05])
+def test_quit_does_not_wait_for_a_client_that_was_just_answered(after):
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1) as service, connection(service) as opened:
+        get(opened)
+        time.sleep(after)
+        sent_at = time.monotonic()
+        service.process.send_signal(signal.SIGQUIT)
+        assert service.process.wait(10) == 0
+        assert time.monotonic() - sent_at < 1.9
