@@ -4,4 +4,4 @@ The wings know each other in one direction only: cli and api use inbox, imports 
 database. A test holds that.
 """
 
-__version__ = "1.0.0.dev0"
+__version__ = "1.0.0"

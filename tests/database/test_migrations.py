@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,6 +17,15 @@ from tests.servers import free_port, running_service
 
 NAMES = [path.stem for path in sorted(migrations.FOLDER.glob("*.sql"))]
 NEWEST = NAMES[-1]
+# The migrations of all releases, as sha256sum prints them. Databases have them: they never change.
+RELEASED = """
+8c18cbb14b0c685fb16142121cadfbd3dec9344a477005147d9739f94ff08c35  0001_create_organizations
+78e147a629ad386475f07458abbe183fcc630e8a6fc3b72aa49f870f2826b51d  0002_create_api_keys
+8e4f907857f986af9004b5519c7fc900f9169de872186a4c0a82064721b11aae  0003_create_phone_numbers
+3f518cb7bb5727510a4cefaf5245378da856ef5c683072ecddc97958a1b0b569  0004_create_conversations
+403238e6c20940f41623224aac3cbe3cec21834142b9e9f5932b78c6b48cca94  0005_create_messages
+da8e6eb15fc4e8002ae10e05b6866af2cb858d47f7fed49db5045a59d7915223  0006_create_conversation_counts
+"""
 
 
 @pytest.fixture
@@ -47,6 +57,13 @@ def forget(url: str, name: str) -> None:
     """Make a database look as if a migration had not been applied yet."""
     with psycopg.connect(url) as conn:
         conn.execute("DELETE FROM schema_migrations WHERE name = %s", [name])
+
+
+def test_released_migrations_never_change_and_none_is_added_between_them():
+    released = [line.split() for line in RELEASED.split("\n") if line]
+    files = [migrations.FOLDER / f"{name}.sql" for name in NAMES[: len(released)]]
+    found = [[hashlib.sha256(file.read_bytes()).hexdigest(), file.stem] for file in files]
+    assert found == released
 
 
 def test_four_migrations_at_once_apply_each_once(database):
