@@ -107,17 +107,19 @@ def test_a_worker_that_ends_tells_a_busy_connection_so():
 def busy_client(service) -> Iterator[None]:
     """A client whose next request follows at once, until the connection ends."""
 
-    is_over = threading.Event()
+    is_busy, is_over = threading.Event(), threading.Event()
 
     def keep_busy() -> None:
         with connection(service) as opened, contextlib.suppress(OSError, http.client.HTTPException):
             get(opened)
+            is_busy.set()
             while opened.sock and not is_over.is_set():
                 get(opened)
 
     with ThreadPoolExecutor(1) as clients:
         running = clients.submit(keep_busy)
         try:
+            assert is_busy.wait(30)
             yield
         finally:
             is_over.set()
@@ -138,12 +140,11 @@ def test_a_worker_that_failed_ends_though_a_client_is_busy():
     with running_service(DATABASE_URL, WEB_CONCURRENCY=1, WEB_THREADS=8) as service:
         master = psutil.Process(service.process.pid)
         (worker,) = master.children()
-        with busy_client(service), contextlib.ExitStack() as stack:
-            worker.rlimit(psutil.RLIMIT_NOFILE, (worker.num_fds() + 1,) * 2)
-            # One connection more than the worker may open: gunicorn's accept fails.
-            for _ in range(4):
-                with contextlib.suppress(OSError, http.client.HTTPException):
-                    get(stack.enter_context(connection(service)))
+        with busy_client(service):
+            # No file can be opened any more, so gunicorn fails to accept the next connection.
+            worker.rlimit(psutil.RLIMIT_NOFILE, (3, 3))
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                service.request("GET", "/livez", timeout=5)
             wait_until(lambda: worker not in master.children(), 10)
         assert service.request("GET", "/livez")[0] == 200
 
