@@ -136,6 +136,7 @@ def test_a_worker_whose_master_was_killed_ends_though_a_client_is_busy():
             wait_until(lambda: not worker.is_running() or worker.status() == "zombie", 10)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
 def test_a_worker_that_failed_ends_though_a_client_is_busy():
     with running_service(DATABASE_URL, WEB_CONCURRENCY=1, WEB_THREADS=8) as service:
         master = psutil.Process(service.process.pid)
