@@ -229,7 +229,7 @@ def test_a_thread_is_read_backwards_and_keeps_its_place(inbox, alice):
     before = page.top_of("#mark")
     alice.receive(contact(1), AT + timedelta(days=30), "the latest")
     page.poll()
-    wait_until(lambda: page.bodies()[-1] == "the latest")
+    wait_until(lambda: page.bodies()[-1:] == ["the latest"])
     assert page.top_of("#mark") == before
     page.browser.click("#thread .pill")
     wait_until(lambda: 0 < page.top_of(".message:last-child") < 860)
@@ -247,7 +247,7 @@ def test_a_message_posted_meanwhile_appears_and_until_then_each_request_is_a_304
         seen.extend(page.browser.responses())
         return [status for path, status in seen if path == "/v1/conversations"]
 
-    wait_until(lambda: statuses()[-1] == 304)
+    wait_until(lambda: statuses()[-1:] == [304])
     assert statuses()[0] == 200
     assert set(statuses()[1:]) == {304}
     message = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "news"}
