@@ -61,7 +61,7 @@ def _running(command: list[str], port: int, log: Path, user: str | None = None) 
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """Lend a folder that unprivileged users can write to, whoever runs the tests."""
+    """Make a folder that unprivileged users can write to, also when root runs the tests."""
     folder = Path(tempfile.mkdtemp(prefix="front", dir="/tmp"))
     folder.chmod(0o777)
     try:
@@ -74,7 +74,7 @@ def _folder() -> Iterator[Path]:
 def running_pgbouncer(
     url: str, pool_mode: str = "transaction", pool_size: int = 4
 ) -> Iterator[str]:
-    """Lend a PgBouncer in front of a database, by the URL through which it is reached."""
+    """Run a PgBouncer in front of a database, by the URL through which it is reached."""
     program = require("pgbouncer", "pgbouncer")
     given, listen_port = conninfo_to_dict(url), free_port()
     with _folder() as folder:
@@ -114,7 +114,7 @@ http {{
 
 @contextlib.contextmanager
 def running_nginx(service_port: int, prefix: str = "/") -> Iterator[tuple[str, Path]]:
-    """Lend the nginx of deploy/nginx.conf before a service: its URL, and the folder of its logs.
+    """Run the nginx of deploy/nginx.conf before a service: its URL, and the folder of its logs.
 
     Only the addresses and paths of this machine are put in the place of those in the file, and the
     prefix as the file's comment says.

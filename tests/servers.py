@@ -96,7 +96,7 @@ class Service:
 def running_service(
     database_url: str | None, port: int | None = None, **env: object
 ) -> Iterator[Service]:
-    """Lend a gunicorn over a database; `env` are further variables, such as WEB_CONCURRENCY."""
+    """Run a gunicorn over a database; `env` are further variables, such as WEB_CONCURRENCY."""
     folder = Path(tempfile.mkdtemp(prefix="service"))
     service = Service(database_url, port, env, folder)
     try:
@@ -184,7 +184,7 @@ class Standby(Postgres):
 
 @contextlib.contextmanager
 def running_postgres(primary: Postgres | None = None, **settings: object) -> Iterator[Postgres]:
-    """Lend an empty PostgreSQL, or a standby of `primary`.
+    """Run an empty PostgreSQL, or a standby of `primary`.
 
     `settings` are those of postgresql.conf, such as log_statement.
     """

@@ -150,7 +150,7 @@ def test_a_database_that_is_not_utf8_is_refused_before_anything_is_applied(encod
 
 @contextlib.contextmanager
 def slow_front(path: str, seconds: float) -> Iterator[int]:
-    """Lend the port of a front that holds each new connection for a while."""
+    """Run a front that holds each new connection for a while."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def carry(source: socket.socket, target: socket.socket) -> None:

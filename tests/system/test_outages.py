@@ -71,7 +71,7 @@ def test_while_the_database_is_down_nobody_waits_for_it(stage):
     finally:
         postgres.start()
     assert load.statuses() == {503}
-    # 64 clients, 32 threads: whoever waited for the pool would wait two seconds.
+    # 64 clients, 32 threads: a request that waited for the pool would wait two seconds.
     assert sorted(o.seconds for o in load.outcomes)[len(load.outcomes) // 2] < 0.5
 
 
