@@ -6,8 +6,8 @@ import tempfile
 
 from gunicorn.arbiter import Arbiter
 
-from conversations.api import startup
-from conversations.api.worker import Logger, Worker, ignore_signals, obey_signals_while_booting
+from conversations.server import startup
+from conversations.server.worker import Logger, Worker, ignore_signals, obey_signals_while_booting
 from conversations.settings import Address, load
 
 options = load()

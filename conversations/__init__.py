@@ -1,7 +1,7 @@
-"""The conversations service. Its wings: api, inbox, imports, database, cli.
+"""The conversations service. Its wings: server, api, inbox, files, database, cli.
 
-The wings know each other in one direction only: cli and api use inbox, imports use inbox, all use
-database. A test holds that.
+The wings import each other in one direction only: cli uses server, files and inbox, server uses
+api and inbox, api and files use inbox, all use database. A test holds that.
 """
 
 __version__ = "1.0.0"

@@ -11,13 +11,13 @@ from tests.servers import ROOT
 # What each wing may import beside itself, the version of the package, and libraries.
 ARROWS = {
     "app": {"api", "cli", "database", "settings"},
-    "gunicorn.conf": {"api", "settings"},
+    "gunicorn.conf": {"server", "settings"},
+    "server": {"api", "inbox", "database", "schemas", "settings", "tools"},
+    "cli": {"server", "files", "inbox", "database", "schemas", "settings"},
     "api": {"inbox", "database", "schemas", "settings"},
-    "cli": {"imports", "inbox", "database", "schemas", "settings"},
-    "imports": {"inbox", "database", "schemas"},
+    "files": {"inbox", "database", "schemas", "settings"},
     "inbox": {"database", "schemas", "settings"},
-    # The embedded PostgreSQL is a tool: a deployment has neither.
-    "database": {"schemas", "tools"},
+    "database": {"schemas", "settings"},
     "settings": {"database"},
     "schemas": set(),
     "__init__": set(),
@@ -25,7 +25,7 @@ ARROWS = {
 # Who alone may import a library.
 LIBRARIES = {
     "flask": {"app", "api", "cli"},
-    "gunicorn": {"gunicorn.conf", "api"},
+    "gunicorn": {"gunicorn.conf", "server"},
     "psycopg": {"database"},
     "psycopg_pool": {"database"},
 }

@@ -12,9 +12,10 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from conversations.database import embedded, migrations, pool
+from conversations.database import migrations, pool
 from conversations.inbox import organizations
 from conversations.inbox.organizations import Organization
+from conversations.server import embedded
 from conversations.settings import Settings
 from schemas.fields import format_instant
 

@@ -12,7 +12,7 @@ import click
 
 from conversations.cli.arguments import ORGANIZATION
 from conversations.cli.command import command, require_organization
-from conversations.imports import exports
+from conversations.files import exports
 
 EXPORT = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 

@@ -13,8 +13,8 @@ import click
 from conversations.cli.arguments import FILE, ORGANIZATION, REGION, REJECTED
 from conversations.cli.command import command, require_organization
 from conversations.database import queries
-from conversations.imports import importer, ndjson, twilio
-from conversations.imports.formats import UnreadableFile
+from conversations.files import importer, ndjson, twilio
+from conversations.files.formats import UnreadableFile
 
 MESSAGE_READERS = {
     "ndjson": ndjson.read_messages,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 import app as service
-from conversations.imports import importer, ndjson
+from conversations.files import importer, ndjson
 from conversations.inbox import checks, retention
 from conversations.inbox.messages import get_messages
 from tests.conftest import Silent, new_organization, using_connections

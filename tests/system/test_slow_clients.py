@@ -12,7 +12,7 @@ from tests.servers import running_service, wait_until
 SETTINGS = """
 from pathlib import Path
 exec(Path("gunicorn.conf.py").read_text())
-from conversations.api import worker
+from conversations.server import worker
 worker.UNREAD_RESPONSE_TIMEOUT_MS = 1000
 """
 LARGE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from conversations.database import pool
-from conversations.imports import importer
-from conversations.imports import ndjson as ndjson_reader
-from conversations.imports.ndjson import read_messages
+from conversations.files import importer
+from conversations.files import ndjson as ndjson_reader
+from conversations.files.ndjson import read_messages
 from conversations.inbox import organizations
 from tests.command_line import FLASK, ROOT, flask
 from tests.conftest import DATABASE_URL, Silent, contact, using_connections

@@ -7,7 +7,7 @@ import uuid
 import orjson
 import pytest
 
-from conversations.imports import ndjson, twilio
+from conversations.files import ndjson, twilio
 from conversations.inbox import checks, retention
 from tests.command_line import flask
 from tests.conftest import contact

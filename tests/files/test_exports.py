@@ -17,7 +17,7 @@ import pytest
 
 import app as service
 from conversations.database import pool
-from conversations.imports import exports
+from conversations.files import exports
 from conversations.inbox import api_keys, messages, organizations, retention
 from tests.command_line import FLASK, ROOT, flask
 from tests.conftest import (

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import orjson
 from marshmallow import ValidationError
 
-from conversations.imports.formats import BROKEN_FILE, BYTE_ORDER_MARK, refuse_other_formats
+from conversations.files.formats import BROKEN_FILE, BYTE_ORDER_MARK, refuse_other_formats
 from schemas.create_message import ImportMessageSchema
 from schemas.record_consent import RecordConsentSchema
 

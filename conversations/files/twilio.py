@@ -11,9 +11,9 @@ from typing import Any, BinaryIO, cast
 
 from marshmallow import ValidationError
 
-from conversations.imports import formats
-from conversations.imports.formats import BROKEN_FILE, UnreadableFile, refuse_other_formats
-from conversations.imports.ndjson import (
+from conversations.files import formats
+from conversations.files.formats import BROKEN_FILE, UnreadableFile, refuse_other_formats
+from conversations.files.ndjson import (
     MAX_LINE_BYTES,
     TOO_LONG,
     Check,

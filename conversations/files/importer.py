@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 
 from conversations.database import staging
 from conversations.database.staging import Content, StagedRow
-from conversations.imports.ndjson import Export, explain
+from conversations.files.ndjson import Export, explain
 from conversations.inbox import consent, organizations
 from conversations.inbox.messages import Outcome, complete_message, record_messages
 

@@ -12,8 +12,9 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.sock import create_sockets
 from gunicorn.workers.base import Worker
 
-from conversations.database import embedded, migrations, pool
+from conversations.database import migrations, pool
 from conversations.inbox import demo
+from conversations.server import embedded
 from conversations.settings import Address, Settings
 
 ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104
