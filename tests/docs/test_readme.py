@@ -78,7 +78,7 @@ def test_every_parameter_and_field_is_in_the_documents():
 
 
 def test_every_wing_is_in_the_tree():
-    tree = README.split("## The five wings", 1)[1].split("```")[1]
+    tree = README.split("## The six wings", 1)[1].split("```")[1]
     wings = [path.parent for path in (ROOT / "conversations").glob("*/__init__.py")]
     folders = [ROOT / "schemas", ROOT / "sql", ROOT / "tests", ROOT / "tools"]
     for path in [*ROOT.glob("*.py"), *wings, *folders]:
