@@ -23,7 +23,7 @@ from conversations.files.ndjson import (
     read_lines,
     read_ndjson,
 )
-from conversations.inbox.messages import carrier_message_id
+from conversations.inbox.message_ids import carrier_message_id
 from schemas.create_message import ImportMessageSchema
 from schemas.fields import parse_instant
 

@@ -7,21 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, NotRequired, TypedDict, cast
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import orjson
 from marshmallow import ValidationError
 from orjson import Fragment
-from ulid import ULID
 
 from conversations.database import pool, queries
 from conversations.database.connection import Connection
 from conversations.inbox.consent import ConsentEvent, record_consent_events
 from conversations.inbox.keywords import opted_in_by
+from conversations.inbox.message_ids import new_message_id
 from conversations.inbox.organizations import NOT_YOURS
 
-# Namespace (RFC 9562 section 5.5) of the ids that carriers' ids become; never to be changed.
-CARRIER_NAMESPACE = UUID("5b1c8a0e-3c1d-4c53-8d07-9f5d3e7a6b02")
 ENDS = ("from_number", "to_number")
 
 
@@ -78,22 +76,6 @@ class Outcome(Enum):
     KNOWN = "already there"
     FILLED = "filled in"
     CONFLICT = "same id, different content"
-
-
-def new_message_id() -> UUID:
-    """Return a UUIDv7 (RFC 9562 section 5.7), so that ids made later sort later."""
-    raw = bytearray(ULID().bytes)
-    raw[6] = raw[6] & 0x0F | 0x70
-    raw[8] = raw[8] & 0x3F | 0x80
-    return UUID(bytes=bytes(raw))
-
-
-def carrier_message_id(*parts: str) -> UUID:
-    """Return the UUIDv5 of a carrier's id, so that hooks and imports make one message of it.
-
-    Of Twilio the only part is the SID. The parts of all others begin with the carrier's name.
-    """
-    return uuid5(CARRIER_NAMESPACE, ":".join(parts))
 
 
 def complete_message(given: Mapping[str, Any], numbers: Mapping[str, UUID]) -> Message:

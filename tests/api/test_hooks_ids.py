@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from conversations.inbox import checks, retention
-from conversations.inbox.messages import carrier_message_id
+from conversations.inbox.message_ids import carrier_message_id
 from tests.api import hooks
 from tests.api.hooks import AT, CARRIERS, MAKE, NAMES, SID, counts, put
 from tests.command_line import flask

@@ -21,7 +21,7 @@ import orjson
 import psycopg
 import pytest
 
-from conversations.inbox.messages import carrier_message_id
+from conversations.inbox.message_ids import carrier_message_id
 from tests.command_line import flask_process
 from tests.conftest import SERVER_URL, Organization, new_database, new_organization, using_database
 from tests.inbox.test_model import Model, text

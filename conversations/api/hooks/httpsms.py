@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from conversations.api.hooks.reports import HookQuery, Report, Skip, addresses, own_end, skip
-from conversations.inbox.messages import carrier_message_id
+from conversations.inbox.message_ids import carrier_message_id
 from schemas.fields import Instant, PhoneNumber
 from schemas.hooks import Anything, CarrierId, HookSchema, OwnNumber, String, find_event
 

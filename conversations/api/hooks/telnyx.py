@@ -10,7 +10,7 @@ from marshmallow import ValidationError
 
 from conversations.api.hooks import reports
 from conversations.api.hooks.reports import HookQuery, Report, Skip, own_end, skip
-from conversations.inbox.messages import carrier_message_id
+from conversations.inbox.message_ids import carrier_message_id
 from schemas import hooks
 from schemas.fields import Instant, PhoneNumber
 from schemas.hooks import Anything, CarrierId, HookSchema, OwnNumber, String

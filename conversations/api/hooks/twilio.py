@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from conversations.api.hooks.reports import HookQuery, Report, Skip, own_end, segments, skip
-from conversations.inbox.messages import carrier_message_id
+from conversations.inbox.message_ids import carrier_message_id
 from schemas.fields import PhoneNumber
 from schemas.hooks import Anything, CarrierId, HookSchema, OwnNumber, String
 
