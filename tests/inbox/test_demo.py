@@ -4,12 +4,8 @@ import pytest
 
 from conversations.database import queries
 from conversations.inbox import demo
-from conversations.inbox.messages import (
-    complete_message,
-    get_messages,
-    new_message_id,
-    record_messages,
-)
+from conversations.inbox.message_ids import new_message_id
+from conversations.inbox.messages import complete_message, get_messages, record_messages
 from tests.command_line import flask
 from tests.conftest import SERVER_URL, new_database, using_database
 
