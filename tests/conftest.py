@@ -37,33 +37,45 @@ def _new_folder() -> Path:
 
 FOLDER = _new_folder()
 PROGRAMS = server.find_programs(FOLDER)
-
-
-def _server_url() -> str:
-    """TEST_DATABASE_URL, or a server that ends with the test run."""
-    if url := os.environ.get("TEST_DATABASE_URL"):
-        return url
-    data = FOLDER / "data"
-    server.create(PROGRAMS, data)
-    atexit.register(server.stop, data)
-    return server.start(PROGRAMS, data, FOLDER / "postgres.log")
-
-
-def new_database(server_url: str) -> str:
-    """Create an empty database beside the server's own and return its URL."""
-    name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server_url, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name}")
-    return psycopg.conninfo.make_conninfo(server_url, dbname=name)
-
-
-SERVER_URL = _server_url()
-os.environ["DATABASE_URL"] = DATABASE_URL = new_database(SERVER_URL)
+DATA = FOLDER / "data"
+# The fixture `database` starts the server and creates the database of these URLs.
+SERVER_URL = (
+    os.environ.get("TEST_DATABASE_URL")
+    or f"postgresql://postgres@/postgres?host={DATA}.socket&port={server.PORT}"
+)
+DATABASE_NAME = f"test_{uuid.uuid4().hex}"
+DATABASE_URL = psycopg.conninfo.make_conninfo(SERVER_URL, dbname=DATABASE_NAME)
+os.environ["DATABASE_URL"] = DATABASE_URL
 
 import app as service  # noqa: E402
 
-with connect(DATABASE_URL) as connection:
-    migrations.migrate(connection)
+
+@pytest.fixture(scope="session", autouse=True)
+def database(request) -> Iterator[None]:
+    """The tests' database, unless no test of this run needs one.
+
+    It is on the server of TEST_DATABASE_URL, or on one that ends with the test run.
+    """
+    if all(item.get_closest_marker("no_database") for item in request.session.items):
+        yield
+        return
+    if "TEST_DATABASE_URL" not in os.environ:
+        server.create(PROGRAMS, DATA)
+        server.start(PROGRAMS, DATA, FOLDER / "postgres.log")
+    new_database(SERVER_URL, DATABASE_NAME)
+    with connect(DATABASE_URL) as connection:
+        migrations.migrate(connection)
+    yield
+    pool.close()
+    server.stop(DATA)
+
+
+def new_database(server_url: str, name: str = "") -> str:
+    """Create an empty database beside the server's own and return its URL."""
+    name = name or f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}")
+    return psycopg.conninfo.make_conninfo(server_url, dbname=name)
 
 
 @dataclass
@@ -182,8 +194,7 @@ def using_connections(count: int) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def app():
     """The application, over the test database."""
-    yield service.app
-    pool.close()
+    return service.app
 
 
 @pytest.fixture

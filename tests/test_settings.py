@@ -6,6 +6,8 @@ import pytest
 
 from conversations import settings
 
+pytestmark = pytest.mark.no_database
+
 SECRET = "postgresql://svc:geheim@[db/inbox"
 
 

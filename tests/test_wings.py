@@ -8,6 +8,8 @@ import pytest
 
 from tests.servers import ROOT
 
+pytestmark = pytest.mark.no_database
+
 # What each wing may import beside itself, the version of the package, and libraries.
 ARROWS = {
     "app": {"api", "cli", "database", "settings"},

@@ -8,6 +8,8 @@ import app as service
 from conversations import __version__
 from tests.command_line import flask_process
 
+pytestmark = pytest.mark.no_database
+
 BUILT_IN_COMMANDS = {"routes", "run", "shell"}
 
 

@@ -10,6 +10,8 @@ import pytest
 from conversations.database.fair_queue import FairQueue
 from tests.servers import wait_until
 
+pytestmark = pytest.mark.no_database
+
 ALICE, BOB, CAROL = (uuid.UUID(int=n) for n in (1, 2, 3))
 LONG_SECONDS = 30
 
