@@ -9,7 +9,6 @@ from werkzeug.routing import MapAdapter
 from conversations import cli, settings
 from conversations.api import auth, envelope, request_log
 from conversations.api.hooks.views import hooks
-from conversations.api.inbox_page import inbox
 from conversations.api.public import public
 from conversations.api.views import v1
 from conversations.database import migrations, pool
@@ -85,7 +84,7 @@ def create_app() -> Flask:
         metrics.init_app(app)
     app.before_request(refuse_leading_slashes)
     app.register_error_handler(Exception, envelope.answer_exception)
-    for blueprint in (v1, hooks, public, inbox):
+    for blueprint in (v1, hooks, public):
         app.register_blueprint(blueprint)
     auth.require_scopes(app.view_functions)
     cli.init_app(app)

@@ -1,10 +1,11 @@
-"""What needs no key: the health of the service, and the API reference, all of it from here."""
+"""What needs no key: the health of the service, its OpenAPI document, and its two pages.
 
-import base64
+The pages ask for the key themselves: one to read and try the API, one to look at the inbox.
+"""
+
 import functools
 import gzip
 import hashlib
-import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,13 +16,24 @@ from conversations.api.envelope import COMPRESS_FROM_BYTES, success
 from conversations.inbox import status
 
 HERE = Path(__file__).parent
-SWAGGER_UI = files("flask_swagger_ui") / "dist"
-MEDIA_TYPES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
-FILES = {name: (SWAGGER_UI / name).read_bytes() for name in MEDIA_TYPES}
-DOCUMENT = (HERE / "openapi.json").read_bytes()
-PAGE = (HERE / "docs.html").read_bytes()
+SWAGGER_UI = Path(str(files("flask_swagger_ui") / "dist"))
+# The path of each address, with its file and its media type.
+FILES = {
+    "/openapi.json": (HERE / "openapi.json", "application/json"),
+    "/docs": (HERE / "docs_page/page.html", "text/html"),
+    "/docs/page.css": (HERE / "docs_page/page.css", "text/css"),
+    "/docs/page.js": (HERE / "docs_page/page.js", "text/javascript"),
+    "/docs/swagger-ui.css": (SWAGGER_UI / "swagger-ui.css", "text/css"),
+    "/docs/swagger-ui-bundle.js": (SWAGGER_UI / "swagger-ui-bundle.js", "text/javascript"),
+    "/inbox": (HERE / "inbox_page/page.html", "text/html"),
+    "/inbox/page.css": (HERE / "inbox_page/page.css", "text/css"),
+    "/inbox/page.js": (HERE / "inbox_page/page.js", "text/javascript"),
+    "/inbox/feed.js": (HERE / "inbox_page/feed.js", "text/javascript"),
+}
+# Read at the start, so that all files are of the version that runs.
+CONTENTS = {path: file.read_bytes() for path, (file, _) in FILES.items()}
 POLICY = (
-    "default-src 'none'; script-src 'self'{}; style-src 'self'{}; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -49,57 +61,50 @@ def show_start() -> WerkzeugResponse:
 @public.get("/openapi.json")
 def show_openapi() -> Response:
     """Return the OpenAPI document."""
-    return file_response(DOCUMENT, "application/json")
+    return file_response("/openapi.json")
 
 
 @public.get("/docs")
 def show_docs() -> Response:
-    """Return the page."""
-    return page_response(PAGE)
+    """Return the page to read and try the API."""
+    return file_response("/docs", {"Content-Security-Policy": POLICY})
+
+
+@public.get("/inbox")
+def show_inbox() -> Response:
+    """Return the inbox page, which shows the conversations of a key and changes nothing.
+
+    Its texts are those of strangers: a browser that knows trusted types makes no HTML of any.
+    """
+    policy = f"{POLICY}; require-trusted-types-for 'script'; trusted-types 'none'"
+    headers = {"Content-Security-Policy": policy, "Cross-Origin-Opener-Policy": "same-origin"}
+    return file_response("/inbox", headers)
 
 
 @public.get("/docs/<name>")
-def show_docs_file(name: str) -> Response:
-    """Return one of Swagger UI's files."""
-    if name not in FILES:
+@public.get("/inbox/<name>")
+def show_page_file(name: str) -> Response:
+    """Return one of the files of a page."""
+    return file_response(request.path)
+
+
+def file_response(path: str, headers: dict[str, str] | None = None) -> Response:
+    """Return a file that a browser keeps and asks about again; 404 if the table has none there."""
+    if path not in FILES:
         abort(404)
-    return file_response(FILES[name], MEDIA_TYPES[name])
-
-
-def page_response(page: bytes) -> Response:
-    """Return a page of HTML that uses its own inline blocks and the service's files alone."""
-    response = file_response(page, "text/html")
-    response.headers["Content-Security-Policy"] = _policy(page)
-    return response
-
-
-@functools.cache
-def _policy(page: bytes) -> str:
-    return POLICY.format(_hashes(b"script", page), _hashes(b"style", page))
-
-
-def _hashes(tag: bytes, page: bytes) -> str:
-    """Return the page's inline blocks of a tag as a Content-Security-Policy names them."""
-    blocks = re.findall(rb"<%b>(.*?)</%b>" % (tag, tag), page, re.DOTALL)
-    digests = (base64.b64encode(hashlib.sha256(block).digest()).decode() for block in blocks)
-    return "".join(f" 'sha256-{digest}'" for digest in digests)
-
-
-def file_response(content: bytes, mimetype: str) -> Response:
-    """Return a file that a browser keeps and asks about again."""
-    tag, compressed = _prepare(content)
-    response = Response(content, mimetype=mimetype)
-    if len(content) > COMPRESS_FROM_BYTES and request.accept_encodings["gzip"]:
+    etag, compressed = _prepare(path)
+    headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding", **(headers or {})}
+    response = Response(CONTENTS[path], headers=headers, mimetype=FILES[path][1])
+    if len(CONTENTS[path]) > COMPRESS_FROM_BYTES and request.accept_encodings["gzip"]:
         response.set_data(compressed)
         response.headers["Content-Encoding"] = "gzip"
-    response.set_etag(tag, weak=True)
-    response.headers["Cache-Control"] = "no-cache"
-    response.vary.add("Accept-Encoding")
+    response.set_etag(etag, weak=True)
     response.make_conditional(request)
     return response
 
 
 @functools.cache
-def _prepare(content: bytes) -> tuple[str, bytes]:
+def _prepare(path: str) -> tuple[str, bytes]:
     """Return a file's ETag and its compressed bytes, made once: compressing takes 20 ms."""
-    return hashlib.sha256(content).hexdigest()[:32], gzip.compress(content, mtime=0)
+    etag = hashlib.sha256(CONTENTS[path]).hexdigest()[:32]
+    return etag, gzip.compress(CONTENTS[path], mtime=0)

@@ -130,7 +130,7 @@ def test_link_leads_through_all_pages_and_ends(alice):
     assert sorted(seen) == [contact(number) for number in range(5)]
 
 
-@pytest.mark.parametrize("path", ["/docs/swagger-ui-bundle.js", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/docs/swagger-ui-bundle.js", "/inbox/page.js", "/openapi.json"])
 def test_a_file_is_compressed_once(client, monkeypatch, path):
     first = client.get(path, headers={"Accept-Encoding": "gzip"})
     with monkeypatch.context() as patch:

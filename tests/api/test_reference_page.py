@@ -1,11 +1,14 @@
 """The API reference in a real browser: it loads, stays at home, and reaches the demo inbox."""
 
 import gzip
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from conversations.api import public
+from conversations.api.envelope import COMPRESS_FROM_BYTES
 from tests.conftest import assert_error
 from tests.fronts import running_nginx
 from tests.servers import wait_until
@@ -25,6 +28,8 @@ def test_the_page_loads_without_complaint_and_asks_no_other_host(browser, demo_s
     assert {url.netloc for url in remote} == {urlsplit(demo_service.url).netloc}
     assert {url.path for url in remote} == {
         "/docs",
+        "/docs/page.css",
+        "/docs/page.js",
         "/docs/swagger-ui.css",
         "/docs/swagger-ui-bundle.js",
         "/openapi.json",
@@ -55,7 +60,7 @@ def test_a_key_typed_into_the_page_shows_the_demo_inbox(browser, address, demo_k
     assert browser.text(answer).startswith("200")
     assert browser.console() == []
     remote = [url for url in browser.requested_urls() if url.startswith("http")]
-    assert len(remote) == 5
+    assert len(remote) == 7
     assert all(url.startswith(f"{address}/") for url in remote)
 
 
@@ -78,19 +83,24 @@ def test_the_page_may_load_nothing_from_elsewhere(client):
         assert word not in policy
 
 
-@pytest.mark.parametrize(
-    ("name", "mimetype"),
-    [("swagger-ui.css", "text/css"), ("swagger-ui-bundle.js", "text/javascript")],
-)
-def test_the_files_of_the_page_are_served_once_and_compressed(client, name, mimetype):
-    response = client.get(f"/docs/{name}", headers={"Accept-Encoding": "gzip"})
-    assert response.status_code == 200
-    assert response.mimetype == mimetype
-    assert response.headers["Vary"] == "Accept-Encoding"
-    assert b"swagger" in gzip.decompress(response.data)
-    again = client.get(f"/docs/{name}", headers={"If-None-Match": response.headers["ETag"]})
-    assert (again.status_code, again.data) == (304, b"")
-    assert again.headers["ETag"] == response.headers["ETag"]
+def test_every_file_of_the_pages_is_compressed_kept_and_asked_about_again(client):
+    for path, (_, media_type) in public.FILES.items():
+        response = client.get(path, headers={"Accept-Encoding": "gzip"})
+        headers = response.headers
+        assert (response.status_code, response.mimetype) == (200, media_type), path
+        assert (headers["Vary"], headers["Cache-Control"]) == ("Accept-Encoding", "no-cache"), path
+        is_large = len(public.CONTENTS[path]) > COMPRESS_FROM_BYTES
+        content = gzip.decompress(response.data) if is_large else response.data
+        assert content == client.get(path).data == public.CONTENTS[path], path
+        again = client.get(path, headers={"If-None-Match": headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b""), path
+        assert again.headers["ETag"] == headers["ETag"], path
+
+
+def test_the_pages_have_no_script_and_no_style_of_their_own_inside():
+    for path in ("/docs", "/inbox"):
+        page = public.CONTENTS[path].decode()
+        assert re.findall(r"<style|<script[^>]*>[^<]|\son\w+=|\sstyle=", page) == [], path
 
 
 @pytest.mark.parametrize(
@@ -100,6 +110,8 @@ def test_the_files_of_the_page_are_served_once_and_compressed(client, name, mime
         "/docs//swagger-ui.css",
         "/docs/swagger-ui.css/",
         "/docs/index.html",
+        "/docs/page.html",
+        "/docs/feed.js",
         "/docs/..%2Fapp.py",
         "/docs/%2e%2e/app.py",
         "/docs/oauth2-redirect.html",
