@@ -1,6 +1,5 @@
 """The wall between organizations: nobody sees or touches what is somebody else's."""
 
-import re
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import app as service
-from conversations.database import pool, queries
 from conversations.inbox import checks, retention
 from schemas.fields import decode_base64url, encode_cursor
 from tests.api.hooks import MAKE, Hook
 from tests.conftest import assert_error, contact, new_organization
+from tests.database.tenants import OVER_ALL_ORGANIZATIONS
 
 LIST = "/v1/conversations"
 BOBS_NUMBERS = [contact(number) for number in range(9, 13)]
@@ -260,115 +259,8 @@ def test_a_key_opens_its_own_organization_whatever_the_request_says(twins):
     assert twins.alice.get(LIST, **headers).json == twins.alice.get(LIST).json
 
 
-# The rules that make it so
-
-# The look-up of a key finds the organization itself.
-OF_A_KEY = {"get_api_key"}
-
-# These use the temporary table of one import.
-OF_AN_IMPORT = {"create_staged_rows", "copy_staged_rows", "list_staged_rows"}
-
-# These look at all organizations, and return nothing that a tenant would see.
-OVER_ALL_ORGANIZATIONS = OF_AN_IMPORT | {
-    "analyze_inbox",
-    "get_replica_lag",
-    "find_api_keys",
-    "list_organizations",
-    "get_health",
-    "get_status",
-}
-
-
-@pytest.fixture(scope="module")
-def catalog():
-    """Run SQL on the migrated database."""
-    with pool.connection() as conn:
-        yield lambda query: conn.execute(query).fetchall()
-
-
-def tenant_tables(catalog) -> set[str]:
-    """Every table but the ledger of migrations and the organizations themselves."""
-    tables = {
-        row["tablename"] for row in catalog("SELECT * FROM pg_tables WHERE schemaname = 'public'")
-    }
-    assert {"conversations", "messages", "phone_numbers", "api_keys"} <= tables
-    return tables - {"schema_migrations", "organizations"}
-
-
-@pytest.mark.parametrize("name", sorted(set(queries.QUERIES) - OVER_ALL_ORGANIZATIONS - OF_A_KEY))
-def test_every_query_names_the_organization(name):
-    assert "%(organization_id)s" in queries.QUERIES[name]
-
-
 def test_no_request_but_those_for_health_runs_a_query_over_all_organizations():
     folder = Path(service.__file__).parent / "conversations" / "api"
     sources = [path.read_text() for path in folder.rglob("*.py") if path.name != "metrics.py"]
     for name in OVER_ALL_ORGANIZATIONS:
         assert not [source for source in sources if f'"{name}"' in source]
-
-
-@pytest.mark.parametrize("name", sorted(queries.QUERIES))
-def test_every_join_with_a_table_carries_the_organization(catalog, name):
-    sql = queries.QUERIES[name]
-    end = r"(?=\b(?:LEFT|INNER|FULL|RIGHT|CROSS|JOIN|WHERE|GROUP|ORDER|LIMIT|FOR|ON CONFLICT)\b|\Z)"
-    joins = re.findall(rf"\bJOIN\s+(\w+)(?:\s+AS\s+(\w+))?\s+(.*?){end}", sql, re.DOTALL)
-    assert len(joins) == len(re.findall(r"\bJOIN\b", sql))
-    for table, alias, condition in joins:
-        if table in tenant_tables(catalog):
-            assert f"{alias or table}.organization_id" in condition
-
-
-def test_the_organization_leads_every_key_and_index(catalog):
-    leading = catalog("""
-        SELECT
-            pg_index.indexrelid::regclass::text AS name,
-            pg_index.indrelid::regclass::text AS table_name,
-            pg_get_indexdef(pg_index.indexrelid, 1, TRUE) AS column_name
-        FROM pg_index
-        INNER JOIN pg_class ON pg_index.indrelid = pg_class.oid
-        WHERE pg_class.relnamespace = 'public'::regnamespace
-    """)
-    found = {
-        row["name"]: row["column_name"]
-        for row in leading
-        if row["table_name"] in tenant_tables(catalog) | {"organizations"}
-    }
-    assert len(found) > 10
-    exceptions = {"organizations_pkey": "id", "key_hash_is_unique": "key_hash"}
-    assert {
-        name: first for name, first in found.items() if first != "organization_id"
-    } == exceptions
-
-
-def test_the_organization_leads_every_foreign_key(catalog):
-    rows = catalog("""
-        SELECT
-            conname,
-            conrelid::regclass::text AS table_name,
-            confrelid::regclass::text AS referenced,
-            own.attname AS column_name,
-            theirs.attname AS referenced_column
-        FROM pg_constraint
-        INNER JOIN pg_attribute AS own
-            ON own.attrelid = conrelid AND own.attnum = conkey[1]
-        INNER JOIN pg_attribute AS theirs
-            ON theirs.attrelid = confrelid AND theirs.attnum = confkey[1]
-        WHERE contype = 'f'
-    """)
-    assert {row["table_name"] for row in rows} == tenant_tables(catalog)
-    for row in rows:
-        assert row["column_name"] == "organization_id", row
-        expected = "id" if row["referenced"] == "organizations" else "organization_id"
-        assert row["referenced_column"] == expected, row
-
-
-def test_every_table_requires_an_organization(catalog):
-    rows = catalog("""
-        SELECT table_name FROM information_schema.columns
-        WHERE table_schema = 'public' AND column_name = 'organization_id' AND is_nullable = 'NO'
-    """)
-    assert {row["table_name"] for row in rows} == tenant_tables(catalog)
-
-
-def test_there_are_no_triggers(catalog):
-    assert catalog("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal") == []

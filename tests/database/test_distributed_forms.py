@@ -15,8 +15,8 @@ from sqlglot import exp
 
 from conversations.database import migrations, pool, queries
 from conversations.database.connection import connect
-from tests.api.test_tenancy import OF_A_KEY, OVER_ALL_ORGANIZATIONS, tenant_tables
 from tests.conftest import SERVER_URL, new_database
+from tests.database.tenants import OF_A_KEY, OVER_ALL_ORGANIZATIONS
 
 # Copied to every node; all other tables are spread over the nodes by organization.
 REFERENCE_TABLES = {"organizations", "api_keys"}
@@ -35,13 +35,6 @@ PARSED = {
     if name not in WITHOUT_FORMS
 }
 TENANTS_QUERIES = sorted(set(PARSED) - OVER_ALL_ORGANIZATIONS - OF_A_KEY)
-
-
-@pytest.fixture(scope="module")
-def catalog():
-    """Run SQL on the migrated database."""
-    with pool.connection() as conn:
-        yield lambda query: conn.execute(query).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -96,109 +89,128 @@ def named_tables(statement: exp.Expression) -> set[str]:
     return named
 
 
-@pytest.mark.parametrize("name", TENANTS_QUERIES)
-def test_every_read_names_the_organization_as_a_parameter(catalog, name):
-    for statement in PARSED[name].find_all(exp.Select, exp.Update, exp.Delete):
-        tables = [each for each in reads(statement) if each.name in tenant_tables(catalog)]
-        named = named_tables(statement)
+# A form takes a statement and yields the parts of it that break the form.
+
+
+def reads_without_the_organization(statement: exp.Expression, tenants: set[str]) -> Iterator[str]:
+    for part in statement.find_all(exp.Select, exp.Update, exp.Delete):
+        tables = [each for each in reads(part) if each.name in tenants]
+        named = named_tables(part)
+        is_alone = len(tables) == 1 and "" in named
         for table in tables:
-            is_alone = len(tables) == 1 and "" in named
-            assert is_alone or table.alias_or_name in named, table.sql()
+            if not is_alone and table.alias_or_name not in named:
+                yield table.sql()
 
 
-@pytest.mark.parametrize("name", TENANTS_QUERIES)
-def test_every_new_row_takes_the_organization_from_the_parameter(catalog, name):
-    for insert in PARSED[name].find_all(exp.Insert):
-        if target(insert).name not in tenant_tables(catalog):
-            continue
-        place = [column.name for column in insert.this.expressions].index("organization_id")
-        source = insert.expression
-        rows = source.expressions if isinstance(source, exp.Values) else [source]
-        for row in rows:
-            assert is_organization(uncast(row.expressions[place].unalias()))
+def rows_of_another_organization(statement: exp.Expression, tenants: set[str]) -> Iterator[str]:
+    for insert in statement.find_all(exp.Insert):
+        if target(insert).name in tenants:
+            place = [column.name for column in insert.this.expressions].index("organization_id")
+            source = insert.expression
+            for row in source.expressions if isinstance(source, exp.Values) else [source]:
+                if not is_organization(uncast(row.expressions[place].unalias())):
+                    yield row.sql()
 
 
-# get_health asks for the server's own state and reads a reference table alone, on the coordinator.
-@pytest.mark.parametrize("name", sorted(set(PARSED) - {"get_health"}))
-def test_no_set_case_or_on_conflict_calls_a_volatile_or_clock_function(unsteady, name):
-    parts = list(PARSED[name].find_all(exp.Case, exp.OnConflict))
-    for update in PARSED[name].find_all(exp.Update):
+def unsteady_parts(statement: exp.Expression, unsteady: re.Pattern[str]) -> Iterator[str]:
+    parts = list(statement.find_all(exp.Case, exp.OnConflict))
+    for update in statement.find_all(exp.Update):
         parts += update.expressions
     for part in parts:
-        found = unsteady.search(part.sql(dialect="postgres"))
-        assert not found, f"{found[0]} in {part.sql(dialect='postgres')}"
+        if unsteady.search(text := part.sql(dialect="postgres")):
+            yield text
 
 
-@pytest.mark.parametrize("name", sorted(PARSED))
-def test_no_table_is_read_beside_the_statement_that_changes_it(name):
-    if isinstance(PARSED[name], exp.Delete) and not PARSED[name].find(exp.CTE):
+def reads_beside_a_change(statement: exp.Expression) -> Iterator[str]:
+    if isinstance(statement, exp.Delete) and not statement.find(exp.CTE):
         return  # One statement and one snapshot: its own WHERE may read the table.
-    changes = list(PARSED[name].find_all(*CHANGES))
-    changed = {target(change).name for change in changes}
-    for statement in PARSED[name].find_all(*SCOPES):
-        for table in reads(statement):
+    changed = {target(change).name for change in statement.find_all(*CHANGES)}
+    for part in statement.find_all(*SCOPES):
+        for table in reads(part):
             # What an UPDATE itself changes, and the rows before it: UPDATE … FROM … AS before.
-            is_its_own = isinstance(statement, CHANGES) and (
-                table is target(statement)
-                or (table.name == target(statement).name and table.alias == "before")
+            is_its_own = isinstance(part, CHANGES) and (
+                table is target(part)
+                or (table.name == target(part).name and table.alias == "before")
             )
-            assert is_its_own or table.name not in changed, table.sql()
+            if not is_its_own and table.name in changed:
+                yield table.sql()
 
 
-@pytest.mark.parametrize("name", sorted(PARSED))
-def test_no_subquery_depends_on_a_row_of_a_reference_table(name):
-    for select in PARSED[name].find_all(exp.Select):
+def subqueries_of_a_reference_row(statement: exp.Expression) -> Iterator[str]:
+    for select in statement.find_all(exp.Select):
         outer = {each.alias_or_name for each in reads(select) if each.name in REFERENCE_TABLES}
-        inner = list(direct(select, exp.Select))
-        assert not (outer and list(direct(select, exp.Lateral)))
-        for column in (column for each in inner for column in each.find_all(exp.Column)):
-            assert column.table not in outer, column.sql()
+        if outer:
+            yield from (lateral.sql() for lateral in direct(select, exp.Lateral))
+        for inner in direct(select, exp.Select):
+            for column in inner.find_all(exp.Column):
+                if column.table in outer:
+                    yield column.sql()
 
 
-@pytest.mark.parametrize(
-    ("form", "statement"),
-    [
-        (
-            test_every_read_names_the_organization_as_a_parameter,
-            "SELECT id FROM messages WHERE organization_id = (SELECT %(organization_id)s)",
-        ),
-        (
-            test_every_read_names_the_organization_as_a_parameter,
-            "SELECT m.id FROM messages AS m INNER JOIN conversations AS c ON m.id = c.id"
-            " WHERE m.organization_id = %(organization_id)s",
-        ),
-        (
-            test_every_new_row_takes_the_organization_from_the_parameter,
-            "INSERT INTO messages (organization_id) SELECT organization_id FROM conversations",
-        ),
-        (
-            test_no_set_case_or_on_conflict_calls_a_volatile_or_clock_function,
-            "UPDATE messages SET redacted_at = now()",
-        ),
-        (
-            test_no_set_case_or_on_conflict_calls_a_volatile_or_clock_function,
-            "SELECT CASE WHEN id = 1 THEN gen_random_uuid() END",
-        ),
-        (
-            test_no_table_is_read_beside_the_statement_that_changes_it,
-            "WITH changed AS (DELETE FROM messages RETURNING id) SELECT count(*) FROM messages",
-        ),
-        (
-            test_no_subquery_depends_on_a_row_of_a_reference_table,
-            "SELECT 1 FROM organizations CROSS JOIN LATERAL (SELECT 1 FROM messages) AS m",
-        ),
-        (
-            test_no_subquery_depends_on_a_row_of_a_reference_table,
-            "SELECT (SELECT 1 FROM messages WHERE organization_id = o.id) FROM organizations AS o",
-        ),
-    ],
-)
-def test_each_form_finds_what_breaks_it(form, statement, catalog, unsteady, monkeypatch):
-    monkeypatch.setitem(PARSED, "broken", sqlglot.parse_one(statement, dialect="postgres"))
-    fixtures = {"catalog": catalog, "unsteady": unsteady, "name": "broken"}
-    names = form.__code__.co_varnames[: form.__code__.co_argcount]
-    with pytest.raises(AssertionError):
-        form(**{name: fixtures[name] for name in names})
+def offenders(names, form, *known) -> dict[str, list[str]]:
+    """The queries that break a form, each with its parts that do."""
+    found = {name: list(form(PARSED[name], *known)) for name in names}
+    return {name: parts for name, parts in found.items() if parts}
+
+
+def test_every_read_names_the_organization_as_a_parameter(tenants):
+    assert offenders(TENANTS_QUERIES, reads_without_the_organization, tenants) == {}
+
+
+def test_every_new_row_takes_the_organization_from_the_parameter(tenants):
+    assert offenders(TENANTS_QUERIES, rows_of_another_organization, tenants) == {}
+
+
+def test_no_set_case_or_on_conflict_calls_a_volatile_or_clock_function(unsteady):
+    # get_health asks for the server's own state and reads a reference table alone, on the
+    # coordinator.
+    assert offenders(set(PARSED) - {"get_health"}, unsteady_parts, unsteady) == {}
+
+
+def test_no_table_is_read_beside_the_statement_that_changes_it():
+    assert offenders(PARSED, reads_beside_a_change) == {}
+
+
+def test_no_subquery_depends_on_a_row_of_a_reference_table():
+    assert offenders(PARSED, subqueries_of_a_reference_row) == {}
+
+
+BROKEN = [
+    (
+        reads_without_the_organization,
+        "SELECT id FROM messages WHERE organization_id = (SELECT %(organization_id)s)",
+    ),
+    (
+        reads_without_the_organization,
+        "SELECT m.id FROM messages AS m INNER JOIN conversations AS c ON m.id = c.id"
+        " WHERE m.organization_id = %(organization_id)s",
+    ),
+    (
+        rows_of_another_organization,
+        "INSERT INTO messages (organization_id) SELECT organization_id FROM conversations",
+    ),
+    (unsteady_parts, "UPDATE messages SET redacted_at = now()"),
+    (unsteady_parts, "SELECT CASE WHEN id = 1 THEN gen_random_uuid() END"),
+    (
+        reads_beside_a_change,
+        "WITH changed AS (DELETE FROM messages RETURNING id) SELECT count(*) FROM messages",
+    ),
+    (
+        subqueries_of_a_reference_row,
+        "SELECT 1 FROM organizations CROSS JOIN LATERAL (SELECT 1 FROM messages) AS m",
+    ),
+    (
+        subqueries_of_a_reference_row,
+        "SELECT (SELECT 1 FROM messages WHERE organization_id = o.id) FROM organizations AS o",
+    ),
+]
+
+
+def test_each_form_finds_what_breaks_it(tenants, unsteady):
+    known = {"tenants": tenants, "unsteady": unsteady}
+    for form, text in BROKEN:
+        needs = [known[name] for name in form.__annotations__ if name in known]
+        assert list(form(sqlglot.parse_one(text, dialect="postgres"), *needs)), text
 
 
 # What is said once: by the migrations, by sql/citus.sql, by each connection
@@ -221,12 +233,12 @@ def test_a_semicolon_inside_a_comment_a_string_a_name_or_a_body_ends_no_statemen
     assert migrations.split_statements(";".join(pieces) + ";\n\n") == pieces
 
 
-def test_every_table_is_distributed_by_organization_or_copied_to_all_nodes(catalog):
+def test_every_table_is_distributed_by_organization_or_copied_to_all_nodes(tenants):
     text = CITUS.read_text()
     distributed = re.findall(r"create_distributed_table\(\s*'(\w+)', 'organization_id'", text)
     references = re.findall(r"create_reference_table\('(\w+)'\)", text)
     assert set(references) == REFERENCE_TABLES
-    assert set(distributed) | {"api_keys"} == tenant_tables(catalog)
+    assert set(distributed) | {"api_keys"} == tenants
 
 
 def test_a_connection_to_citus_does_not_force_generic_plans():

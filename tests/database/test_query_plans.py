@@ -13,8 +13,8 @@ import pytest
 
 from conversations.database import migrations, queries
 from conversations.database.connection import REQUEST_PLANNING, connect
-from tests.api.test_tenancy import OF_A_KEY, OVER_ALL_ORGANIZATIONS
 from tests.conftest import SERVER_URL, contact, new_database, new_organization
+from tests.database.tenants import OF_A_KEY, OVER_ALL_ORGANIZATIONS
 
 ORGANIZATION = uuid.UUID(int=1)
 KEY = {"key_hash": hashlib.sha256(ORGANIZATION.bytes).digest()}
