@@ -12,16 +12,36 @@ import psycopg
 import pytest
 
 from conversations.database import migrations, queries
-from conversations.database.connection import REQUEST_PLANNING, connect
+from conversations.database.connection import connect
 from tests.conftest import SERVER_URL, contact, new_database, new_organization
+from tests.database.plans import (
+    BIG_TABLES,
+    COMBINATIONS,
+    FILTERS,
+    IN_ORDER,
+    KEY,
+    LIMIT,
+    NEWEST,
+    NO_POSITION,
+    ORGANIZATION,
+    POSITION,
+    POSITIONS,
+    TENANT_TABLES,
+    assert_nothing_is_read_or_sorted_whole,
+    drop,
+    explain,
+    explain_planned_once,
+    index_for,
+    indexes_of,
+    name_of,
+    nodes,
+    run,
+    run_list,
+    scans,
+    scans_below,
+    values,
+)
 from tests.database.tenants import OF_A_KEY, OVER_ALL_ORGANIZATIONS
-
-ORGANIZATION = uuid.UUID(int=1)
-KEY = {"key_hash": hashlib.sha256(ORGANIZATION.bytes).digest()}
-NEWEST = datetime(2026, 4, 28, 12, 0, tzinfo=UTC)
-LIMIT = 50
-BIG_TABLES = ("conversations", "messages", "phone_numbers", "api_keys")
-TENANT_TABLES = (*BIG_TABLES, "conversation_counts")
 
 # 60,000 conversations of one organization, a minute apart, on eight numbers, a third opted in, a
 # sixth opted out, each of these records as old as the last message;
@@ -83,25 +103,6 @@ FROM
     generate_series(1, 5000) AS n;
 """
 
-# The contact of the conversation 1,545 minutes old: opted in, on the number with id 2.
-FILTERS = {
-    "phone_number_id": uuid.UUID(int=2),
-    "contact_number": contact(772),
-    "since": NEWEST - timedelta(minutes=2000),
-    "opted_in": True,
-}
-COMBINATIONS = [
-    frozenset(names) for count in range(5) for names in itertools.combinations(FILTERS, count)
-]
-POSITION = {"cursor_at": NEWEST - timedelta(minutes=500), "cursor_id": uuid.UUID(int=7)}
-NO_POSITION = dict.fromkeys(POSITION)
-
-
-def drop(url: str) -> None:
-    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
-    with psycopg.connect(SERVER_URL, autocommit=True) as server:
-        server.execute(f"DROP DATABASE {name}")
-
 
 @pytest.fixture(scope="module")
 def conn() -> Iterator[psycopg.Connection]:
@@ -135,82 +136,6 @@ def empty() -> Iterator[psycopg.Connection]:
     drop(url)
 
 
-def explain(conn, name: str, /, options: str = "FORMAT JSON", **params) -> dict:
-    """The plan of a query of ours with these very values."""
-    row = conn.execute(f"EXPLAIN ({options}) {queries.QUERIES[name]}", params).fetchone()
-    return orjson.loads(orjson.dumps(row["QUERY PLAN"]))[0]["Plan"]
-
-
-def explain_planned_once(conn, name: str, /, options: str = "FORMAT JSON", **params) -> dict:
-    """The plan that the service's connections make of a query, for any values of what is given."""
-    query = queries.specialize(name, frozenset(key for key in params if params[key] is not None))
-    names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", query)))
-    numbered = query % {key: f"${number}" for number, key in enumerate(names, 1)}
-    execution = f"EXPLAIN ({options}) EXECUTE query ({', '.join(f'%({key})s' for key in names)})"
-    with conn.transaction(force_rollback=True):
-        for setting in REQUEST_PLANNING.items():
-            conn.execute("SELECT set_config(%s, %s, TRUE)", setting)
-        conn.execute(f"PREPARE query AS {numbered}", prepare=False)
-        row = psycopg.ClientCursor(conn).execute(execution, params).fetchone()
-        conn.execute("DEALLOCATE query", prepare=False)
-    return orjson.loads(orjson.dumps(row["QUERY PLAN"]))[0]["Plan"]
-
-
-def run(conn, name: str, /, explain=explain, **params) -> list[dict]:
-    """Run a query, undo what it changed, and return the nodes of its plan with what they did."""
-    with conn.transaction(force_rollback=True):
-        params = {"organization_id": ORGANIZATION, **KEY, **params}
-        return list(nodes(explain(conn, name, "ANALYZE, FORMAT JSON", **params)))
-
-
-def run_list(conn, name: str, /, **params) -> list[dict]:
-    """The same of a list query, planned as for the service."""
-    return run(conn, name, explain_planned_once, limit=LIMIT, **params)
-
-
-def nodes(plan: dict, joined_on: str = "") -> Iterator[dict]:
-    """The nodes of a plan; `Conditions` are a node's own and those of the joins above it."""
-    own = " ".join(str(plan[key]) for key in plan if key.endswith(("Cond", "Filter")))
-    plan["Conditions"] = f"{joined_on} {own}"
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child, plan["Conditions"])
-
-
-def scans(plan: list[dict], table: str) -> list[dict]:
-    """The nodes that read a table."""
-    return [
-        node
-        for node in plan
-        if node.get("Relation Name") == table and node["Node Type"] != "ModifyTable"
-    ]
-
-
-def scans_below(plan: list[dict], node_type: str, table: str) -> list[dict]:
-    """The nodes that read a table for a node of this type."""
-    tops = [node for node in plan if node["Node Type"] == node_type]
-    return [scan for top in tops for scan in scans(list(nodes(top)), table)]
-
-
-def indexes_of(plan: list[dict], table: str) -> set[str]:
-    """The indexes through which a table is read, or that it is read from one end to the other."""
-    found = set()
-    for scan in scans(plan, table):
-        if scan["Node Type"] == "Bitmap Heap Scan":
-            found |= {node["Index Name"] for node in nodes(scan) if "Index Name" in node}
-        else:
-            found.add(scan.get("Index Name", scan["Node Type"]))
-    return found
-
-
-def assert_nothing_is_read_or_sorted_whole(plan: list[dict]) -> None:
-    for table in BIG_TABLES:
-        assert "Seq Scan" not in indexes_of(plan, table)
-    for node in plan:
-        if node["Node Type"] in ("Sort", "Incremental Sort"):
-            assert node["Actual Rows"] <= LIMIT + 1
-
-
 # Every query
 
 EVENT = {
@@ -229,10 +154,9 @@ MESSAGE = EVENT | {
     "segment_count": 1,
     "created_at": NEWEST,
 }
-# A value for whatever a query may name.
 # EXPLAIN does not take these.
 UTILITIES = {"analyze_inbox", "create_staged_rows", "copy_staged_rows", "list_staged_rows"}
-
+# A value for every parameter of a query.
 VALUES = {
     **FILTERS,
     **POSITION,
@@ -286,95 +210,79 @@ def test_every_utility_statement_is_valid_sql(conn):
         assert conn.execute(queries.QUERIES["list_staged_rows"]).fetchall() == []
 
 
-@pytest.mark.parametrize("name", sorted(set(queries.QUERIES) - UTILITIES))
-def test_every_query_is_valid_sql(conn, name):
-    assert explain(conn, name, **values_of(name))["Node Type"]
+def test_every_query_is_valid_sql(conn, subtests):
+    for name in set(queries.QUERIES) - UTILITIES:
+        with subtests.test(name):
+            assert explain(conn, name, **values_of(name))["Node Type"]
 
 
-@pytest.mark.parametrize("name", sorted(set(queries.QUERIES) - OVER_ALL_ORGANIZATIONS))
-def test_every_query_reads_every_table_inside_one_organization(conn, name):
-    plan = list(nodes(explain(conn, name, **values_of(name))))
-    if name in OF_A_KEY:
-        assert indexes_of(plan, "api_keys") == {"key_hash_is_unique"}
-    for table in set(TENANT_TABLES) - ({"api_keys"} if name in OF_A_KEY else set()):
-        for scan in scans(plan, table):
-            assert "organization_id = " in scan["Conditions"], table
+def test_every_query_reads_every_table_inside_one_organization(conn, subtests):
+    for name in set(queries.QUERIES) - OVER_ALL_ORGANIZATIONS:
+        with subtests.test(name):
+            plan = list(nodes(explain(conn, name, **values_of(name))))
+            if name in OF_A_KEY:
+                assert indexes_of(plan, "api_keys") == {"key_hash_is_unique"}
+            for table in set(TENANT_TABLES) - ({"api_keys"} if name in OF_A_KEY else set()):
+                for scan in scans(plan, table):
+                    assert "organization_id = " in scan["Conditions"], table
 
 
-@pytest.mark.parametrize("name", sorted(set(queries.QUERIES) - OVER_ALL_ORGANIZATIONS))
-@pytest.mark.parametrize("is_empty", [False, True])
-def test_a_plan_for_any_values_reads_no_table_whole(conn, empty, name, is_empty):
-    plan = nodes(explain_planned_once(empty if is_empty else conn, name, **values_of(name)))
-    plan = list(plan)
-    for table in BIG_TABLES:
-        assert "Seq Scan" not in indexes_of(plan, table)
+@pytest.mark.parametrize("inbox", ["conn", "empty"])
+def test_a_plan_for_any_values_reads_no_table_whole(inbox, request, subtests):
+    inbox = request.getfixturevalue(inbox)
+    for name in set(queries.QUERIES) - OVER_ALL_ORGANIZATIONS:
+        with subtests.test(name):
+            plan = list(nodes(explain_planned_once(inbox, name, **values_of(name))))
+            for table in BIG_TABLES:
+                assert "Seq Scan" not in indexes_of(plan, table)
 
 
 # The lists
 
 
-def name_of(filters: frozenset) -> str:
-    return "+".join(sorted(filters)) or "all"
+def test_list_conversations_reads_a_page_from_the_index_of_its_filters(conn, subtests):
+    for filters, (place, position) in itertools.product(COMBINATIONS, POSITIONS.items()):
+        with subtests.test(f"{name_of(filters)}, {place}"):
+            plan = run_list(conn, "list_conversations", **values(filters), **position)
+            assert_nothing_is_read_or_sorted_whole(plan)
+            (page,) = scans_below(plan, "Limit", "conversations")
+            assert indexes_of([page], "conversations") == {index_for(filters)}
+            assert page["Actual Rows"] <= LIMIT + 1
+            assert page.get("Rows Removed by Filter", 0) <= 2
 
 
-def index_for(filters: frozenset) -> str:
-    if "contact_number" in filters:
-        return "conversations_with_contact"
-    if filters >= {"phone_number_id", "opted_in"}:
-        return "conversations_of_phone_number_by_consent"
-    if "phone_number_id" in filters:
-        return "conversations_of_phone_number"
-    return "conversations_by_consent" if "opted_in" in filters else "conversations_newest_first"
+def test_a_plan_made_over_an_empty_inbox_reads_in_order(empty, subtests):
+    for filters, (place, position) in itertools.product(IN_ORDER, POSITIONS.items()):
+        with subtests.test(f"{name_of(filters)}, {place}"):
+            params = values(filters) | {"organization_id": ORGANIZATION, **position, "limit": LIMIT}
+            plan = list(nodes(explain_planned_once(empty, "list_conversations", **params)))
+            paging = scans_below(plan, "Limit", "conversations")
+            assert indexes_of(paging, "conversations") == {index_for(filters)}
 
 
-@pytest.mark.parametrize("position", [NO_POSITION, POSITION], ids=["first page", "cursor"])
-@pytest.mark.parametrize("filters", COMBINATIONS, ids=name_of)
-def test_list_conversations_reads_a_page_from_the_index_of_its_filters(conn, filters, position):
-    given = {name: value if name in filters else None for name, value in FILTERS.items()}
-    plan = run_list(conn, "list_conversations", **given, **position)
-    assert_nothing_is_read_or_sorted_whole(plan)
-    (page,) = scans_below(plan, "Limit", "conversations")
-    assert indexes_of([page], "conversations") == {index_for(filters)}
-    assert page["Actual Rows"] <= LIMIT + 1
-    assert page.get("Rows Removed by Filter", 0) <= 2
-
-
-# Of a contact there is a handful; an index for that order would cost every writer.
-IN_ORDER = [filters for filters in COMBINATIONS if "contact_number" not in filters]
-
-
-@pytest.mark.parametrize("position", [NO_POSITION, POSITION], ids=["first page", "cursor"])
-@pytest.mark.parametrize("filters", IN_ORDER, ids=name_of)
-def test_a_plan_made_over_an_empty_inbox_reads_in_order(empty, filters, position):
-    params = {name: value if name in filters else None for name, value in FILTERS.items()}
-    params |= {"organization_id": ORGANIZATION, **position, "limit": LIMIT}
-    plan = list(nodes(explain_planned_once(empty, "list_conversations", **params)))
-    paging = scans_below(plan, "Limit", "conversations")
-    assert indexes_of(paging, "conversations") == {index_for(filters)}
-
-
-@pytest.mark.parametrize("filters", COMBINATIONS, ids=name_of)
-def test_the_total_counts_no_conversations_but_for_contact_number_and_since(conn, filters):
-    given = {name: value if name in filters else None for name, value in FILTERS.items()}
-    plan = run_list(conn, "list_conversations", **given, **NO_POSITION)
-    paging = scans_below(plan, "Limit", "conversations")
-    counting = [scan for scan in scans(plan, "conversations") if scan not in paging]
-    if not filters & {"contact_number", "since"}:
-        assert counting == []
-        return
-    *probes, scan = sorted(counting, key=lambda each: each["Actual Rows"])
-    assert scan.get("Rows Removed by Filter", 0) <= 2
-    if "contact_number" in filters:
-        assert scan["Index Name"] == "conversations_with_contact"
-        assert probes == []
-    else:
-        # Whether anything is older than since.
-        assert [probe["Actual Rows"] for probe in probes] == [1]
-        # With since alone, PostgreSQL 18 may skip from one consent to the other: it costs the same.
-        either = {"conversations_by_consent"} if filters == {"since"} else set()
-        assert scan["Index Name"] in {index_for(filters)} | either
-        assert scan["Node Type"] == "Index Only Scan"
-        assert scan["Heap Fetches"] == 0
+def test_the_total_counts_no_conversations_but_for_contact_number_and_since(conn, subtests):
+    for filters in COMBINATIONS:
+        with subtests.test(name_of(filters)):
+            plan = run_list(conn, "list_conversations", **values(filters), **NO_POSITION)
+            paging = scans_below(plan, "Limit", "conversations")
+            counting = [scan for scan in scans(plan, "conversations") if scan not in paging]
+            if not filters & {"contact_number", "since"}:
+                assert counting == []
+                continue
+            *probes, scan = sorted(counting, key=lambda each: each["Actual Rows"])
+            assert scan.get("Rows Removed by Filter", 0) <= 2
+            if "contact_number" in filters:
+                assert scan["Index Name"] == "conversations_with_contact"
+                assert probes == []
+            else:
+                # Whether anything is older than since.
+                assert [probe["Actual Rows"] for probe in probes] == [1]
+                # With since alone, PostgreSQL 18 may skip from one consent to the other, which
+                # costs the same.
+                either = {"conversations_by_consent"} if filters == {"since"} else set()
+                assert scan["Index Name"] in {index_for(filters)} | either
+                assert scan["Node Type"] == "Index Only Scan"
+                assert scan["Heap Fetches"] == 0
 
 
 @pytest.mark.parametrize("name", ["list_conversations", "list_consent"])
@@ -393,40 +301,40 @@ def consent_index_for(filters: frozenset) -> str:
     return "conversations_with_consent"
 
 
-@pytest.mark.parametrize("position", [NO_POSITION, POSITION], ids=["first page", "cursor"])
-@pytest.mark.parametrize("filters", COMBINATIONS, ids=name_of)
-def test_list_consent_finds_a_page_in_one_index_alone(conn, filters, position):
-    given = {name: value if name in filters else None for name, value in FILTERS.items()}
-    plan = run_list(conn, "list_consent", **given, **position)
-    assert_nothing_is_read_or_sorted_whole(plan)
-    (page,) = scans_below(plan, "Limit", "conversations")
-    assert indexes_of([page], "conversations") == {consent_index_for(filters)}
-    assert page["Actual Rows"] <= LIMIT + 1
-    if "contact_number" not in filters:
-        assert page["Node Type"] == "Index Only Scan"
-        assert page["Heap Fetches"] == 0
-    # The rows of the page are looked up one by one; what else is read counts the total.
-    others = [scan for scan in scans(plan, "conversations") if scan is not page]
-    lookups = [scan for scan in others if scan.get("Index Name") == "conversations_pkey"]
-    assert sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in lookups) <= LIMIT + 1
-    counting = [scan for scan in others if scan not in lookups]
-    # With since, whether anything is older is looked up before the rest is counted.
-    is_probed = "since" in filters and "contact_number" not in filters
-    assert len(counting) == is_probed + bool(filters & {"contact_number", "since"})
-    assert {scan["Index Name"] for scan in counting} <= {consent_index_for(filters)}
+def test_list_consent_finds_a_page_in_one_index_alone(conn, subtests):
+    for filters, (place, position) in itertools.product(COMBINATIONS, POSITIONS.items()):
+        with subtests.test(f"{name_of(filters)}, {place}"):
+            plan = run_list(conn, "list_consent", **values(filters), **position)
+            assert_nothing_is_read_or_sorted_whole(plan)
+            (page,) = scans_below(plan, "Limit", "conversations")
+            assert indexes_of([page], "conversations") == {consent_index_for(filters)}
+            assert page["Actual Rows"] <= LIMIT + 1
+            if "contact_number" not in filters:
+                assert page["Node Type"] == "Index Only Scan"
+                assert page["Heap Fetches"] == 0
+            # The rows of the page are looked up one by one; what else is read counts the total.
+            others = [scan for scan in scans(plan, "conversations") if scan is not page]
+            lookups = [scan for scan in others if scan.get("Index Name") == "conversations_pkey"]
+            assert sum(scan["Actual Rows"] * scan["Actual Loops"] for scan in lookups) <= LIMIT + 1
+            counting = [scan for scan in others if scan not in lookups]
+            # With since, whether anything is older is looked up before the rest is counted.
+            is_probed = "since" in filters and "contact_number" not in filters
+            assert len(counting) == is_probed + bool(filters & {"contact_number", "since"})
+            assert {scan["Index Name"] for scan in counting} <= {consent_index_for(filters)}
 
 
-IN_ORDER_OF_CONSENT = [filters for filters in COMBINATIONS if "contact_number" not in filters]
-
-
-@pytest.mark.parametrize("filters", IN_ORDER_OF_CONSENT, ids=name_of)
-def test_a_plan_for_consent_made_over_an_empty_inbox_reads_in_order(empty, filters):
-    params = {name: value if name in filters else None for name, value in FILTERS.items()}
-    params |= {"organization_id": ORGANIZATION, **NO_POSITION, "limit": LIMIT}
-    plan = list(nodes(explain_planned_once(empty, "list_consent", **params)))
-    paging = scans_below(plan, "Limit", "conversations")
-    assert indexes_of(paging, "conversations") == {"conversations_with_consent"}
-    assert "Seq Scan" not in indexes_of(plan, "conversations")
+def test_a_plan_for_consent_made_over_an_empty_inbox_reads_in_order(empty, subtests):
+    for filters in IN_ORDER:
+        with subtests.test(name_of(filters)):
+            params = values(filters) | {
+                "organization_id": ORGANIZATION,
+                **NO_POSITION,
+                "limit": LIMIT,
+            }
+            plan = list(nodes(explain_planned_once(empty, "list_consent", **params)))
+            paging = scans_below(plan, "Limit", "conversations")
+            assert indexes_of(paging, "conversations") == {"conversations_with_consent"}
+            assert "Seq Scan" not in indexes_of(plan, "conversations")
 
 
 @pytest.mark.parametrize("position", [NO_POSITION, POSITION], ids=["first page", "cursor"])
@@ -516,19 +424,22 @@ WRITES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "given"), WRITES)
-def test_a_write_reads_a_handful_of_rows_whatever_the_inbox_holds(conn, name, given):
-    plan = run(conn, name, explain_planned_once, **values_of(name) | given)
-    for table in TENANT_TABLES:
-        for scan in scans(plan, table):
-            removed = sum(count for key, count in scan.items() if key.startswith("Rows Removed"))
-            assert (scan["Actual Rows"] + removed) * scan["Actual Loops"] <= 10, scan
+def test_a_write_reads_a_handful_of_rows_whatever_the_inbox_holds(conn, subtests):
+    for name, given in WRITES:
+        with subtests.test(f"{name} {sorted(given)}"):
+            plan = run(conn, name, explain_planned_once, **values_of(name) | given)
+            for table in TENANT_TABLES:
+                for scan in scans(plan, table):
+                    removed = sum(
+                        count for key, count in scan.items() if key.startswith("Rows Removed")
+                    )
+                    assert (scan["Actual Rows"] + removed) * scan["Actual Loops"] <= 10, scan
 
 
-@pytest.mark.parametrize("name", sorted(queries.QUERIES))
-def test_a_query_is_short_enough_for_psycopg_to_remember(name):
-    assert len(queries.QUERIES[name]) <= psycopg._queries.MAX_CACHED_STATEMENT_LENGTH
-    assert "--" not in queries.QUERIES[name]
+def test_every_query_is_short_enough_for_psycopg_to_remember():
+    for name, query in queries.QUERIES.items():
+        assert len(query) <= psycopg._queries.MAX_CACHED_STATEMENT_LENGTH, name
+        assert "--" not in query, name
 
 
 # The number of statements, BEGIN and COMMIT aside

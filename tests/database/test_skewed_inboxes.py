@@ -1,5 +1,6 @@
 """Lists of the few in a large inbox: where nearly all conversations have the same value."""
 
+import itertools
 import uuid
 from collections.abc import Iterator
 
@@ -9,8 +10,7 @@ import pytest
 from conversations.database import migrations
 from conversations.database.connection import connect
 from tests.conftest import SERVER_URL, new_database
-from tests.database.test_query_plans import (
-    FILTERS,
+from tests.database.plans import (
     IN_ORDER,
     LIMIT,
     NO_POSITION,
@@ -22,9 +22,10 @@ from tests.database.test_query_plans import (
     run_list,
     scans,
     scans_below,
+    values,
 )
 
-OLD_NUMBER, NEW_NUMBER = uuid.UUID(int=1), uuid.UUID(int=2)
+NUMBERS = {"old number": uuid.UUID(int=1), "new number": uuid.UUID(int=2)}
 
 # 60,000 conversations on one number, a minute apart, without any consent.
 INBOX = """
@@ -96,16 +97,15 @@ def conn(changed, request) -> psycopg.Connection:
     return changed
 
 
-@pytest.mark.parametrize("number", [OLD_NUMBER, NEW_NUMBER], ids=["old number", "new number"])
-@pytest.mark.parametrize("opted_in", [True, False])
-@pytest.mark.parametrize("filters", IN_ORDER, ids=name_of)
-def test_a_list_reads_no_conversation_that_it_does_not_show(conn, filters, opted_in, number):
-    values = FILTERS | {"phone_number_id": number, "opted_in": opted_in}
-    given = {name: value if name in filters else None for name, value in values.items()}
-    plan = run_list(conn, "list_conversations", **given, **NO_POSITION)
-    assert_nothing_is_read_or_sorted_whole(plan)
-    (page,) = scans_below(plan, "Limit", "conversations")
-    assert indexes_of([page], "conversations") == {index_for(filters)}
-    assert page["Actual Rows"] <= LIMIT + 1
-    for scan in scans(plan, "conversations"):
-        assert scan.get("Rows Removed by Filter", 0) <= 2
+def test_a_list_reads_no_conversation_that_it_does_not_show(conn, subtests):
+    for filters, opted_in, number in itertools.product(IN_ORDER, (True, False), NUMBERS):
+        with subtests.test(f"{name_of(filters)}, {opted_in}, {number}"):
+            given = {"phone_number_id": NUMBERS[number], "opted_in": opted_in}
+            given = {key: value for key, value in given.items() if key in filters}
+            plan = run_list(conn, "list_conversations", **values(filters) | given, **NO_POSITION)
+            assert_nothing_is_read_or_sorted_whole(plan)
+            (page,) = scans_below(plan, "Limit", "conversations")
+            assert indexes_of([page], "conversations") == {index_for(filters)}
+            assert page["Actual Rows"] <= LIMIT + 1
+            for scan in scans(plan, "conversations"):
+                assert scan.get("Rows Removed by Filter", 0) <= 2
