@@ -16,10 +16,10 @@ from conversations.cli.command import COMMANDS
 __all__ = ["exports", "imports", "init_app", "keys", "organizations", "retention", "service"]
 
 
-HELP = f"""Conversations {__version__}: the inbox of an SMS product as an HTTP service.
+HELP = """Conversations {version}: the inbox of an SMS product as an HTTP service.
 
 Commands use the database of DATABASE_URL, or the embedded one if that is unset. Each command has
-more help: flask COMMAND --help. docs/operations.md has examples.
+more help: {program} COMMAND --help. docs/operations.md has examples.
 """
 
 
@@ -31,11 +31,24 @@ class Commands(AppGroup):
 
         Flask begins its help before it has found the project, so the help is written again.
         """
-        if isinstance(ctx.command, FlaskGroup) and ctx.command.help != HELP:
-            ctx.command.help = HELP
-            click.echo(ctx.get_help(), color=ctx.color)
+        if isinstance(ctx.command, FlaskGroup):
+            click.echo(_help(ctx, ctx.command, self), color=ctx.color)
             sys.exit()  # Not ctx.exit(), which Flask takes for a failure of the application.
         return super().list_commands(ctx)
+
+
+def _help(ctx: click.Context, flask: FlaskGroup, ours: Commands) -> str:
+    """Return the help of all commands, the project's before Flask's."""
+    formatter = ctx.make_formatter()
+    flask.help = HELP.format(version=__version__, program=ctx.info_name)
+    flask.format_usage(ctx, formatter)
+    flask.format_help_text(ctx, formatter)
+    click.Command.format_options(flask, ctx, formatter)
+    for title, group in (("Commands", ours), ("Commands of Flask", flask)):
+        with formatter.section(title):
+            rows = sorted(group.commands.items())
+            formatter.write_dl([(name, command.get_short_help_str(80)) for name, command in rows])
+    return formatter.getvalue()
 
 
 def init_app(app: Flask) -> None:

@@ -60,8 +60,9 @@ class RetentionDays(Strict):
 class Checked(click.ParamType[Any]):
     """A value that a field accepts; any other value is wrong usage."""
 
-    def __init__(self, field: Strict):
+    def __init__(self, field: Strict, hint: str = ""):
         self.field = field
+        self.hint = hint
         self.name = type(field).__name__.lower()
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -69,11 +70,13 @@ class Checked(click.ParamType[Any]):
         try:
             return self.field.deserialize(value)
         except ValidationError as error:
-            self.fail(f"{api_keys.conceal(value)!r} {error.messages[0]}", param, ctx)
+            complaint = f"'{api_keys.printable(value)}' {error.messages[0]}{self.hint}"
+            self.fail(complaint, param, ctx)
 
 
 ORGANIZATION = click.argument("organization_id", type=Checked(Uuid()))
-NUMBER = click.argument("number", type=Checked(PhoneNumber()))
+NUMBER_HINT = ", such as +15551112222, or a short code such as 54321, or a sender ID such as DHL"
+NUMBER = click.argument("number", type=Checked(PhoneNumber(), NUMBER_HINT))
 FILE = click.argument("file", type=click.File("rb"))
 REGION = click.option(
     "--region",

@@ -14,6 +14,7 @@ from flask.cli import AppGroup
 
 from conversations.database import migrations, pool
 from conversations.inbox import organizations
+from conversations.inbox.api_keys import printable
 from conversations.inbox.organizations import Organization
 from conversations.server import embedded
 from conversations.settings import Settings
@@ -77,7 +78,7 @@ def require_organization(organization_id: UUID) -> Organization:
 
 def named(organization: Organization) -> str:
     """Return an organization as messages speak of it."""
-    return f"{organization['name']} ({organization['organization_id']})"
+    return f"{printable(organization['name'])} ({organization['organization_id']})"
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -98,4 +99,4 @@ def _cell(value: Any) -> str:
         return " ".join(value)
     if isinstance(value, datetime):
         return format_instant(value)
-    return "" if value is None else re.sub(r"\s", " ", str(value))
+    return "" if value is None else printable(str(value))

@@ -9,6 +9,7 @@ from conversations.cli.arguments import ORGANIZATION, Checked, Lifetime, Name
 from conversations.cli.command import command, print_row, print_table, require_organization
 from conversations.database import queries
 from conversations.inbox import api_keys
+from conversations.inbox.api_keys import printable
 
 COLUMNS = (
     "id",
@@ -20,6 +21,7 @@ COLUMNS = (
     "revoked_at",
     "last_used_at",
 )
+KEY = click.argument("key", type=Checked(Name()), metavar="PREFIX_OR_ID")
 
 
 @command("create-api-key")
@@ -53,10 +55,13 @@ def list_api_keys(organization_id: UUID) -> None:
 
 
 @command("revoke-api-key")
-@click.argument("prefix_or_id", type=Checked(Name()))
-def revoke_api_key(prefix_or_id: str) -> None:
-    """Revoke a key, by its id or its display prefix; effective on the next request."""
-    organization_id, id = _find_api_key(prefix_or_id)
+@KEY
+def revoke_api_key(key: str) -> None:
+    """Revoke a key, effective on the next request.
+
+    Name it by its id or its prefix, or give the whole key.
+    """
+    organization_id, id = _find_api_key(key)
     api_keys.revoke_api_key(organization_id, id)
     for row in queries.fetch_all("list_api_keys", organization_id=organization_id):
         if row["id"] == id:
@@ -64,26 +69,30 @@ def revoke_api_key(prefix_or_id: str) -> None:
 
 
 @command("rotate-api-key")
-@click.argument("prefix_or_id", type=Checked(Name()))
-def rotate_api_key(prefix_or_id: str) -> None:
+@KEY
+def rotate_api_key(key: str) -> None:
     """Print a new key in the place of another, which is revoked at once.
 
-    The new key has the same organization, scopes, label and expiry.
+    The new key has the same organization, scopes, label and expiry. Name the old one by its id or
+    its prefix, or give the whole key.
     """
     try:
-        click.echo(api_keys.rotate_api_key(*_find_api_key(prefix_or_id)))
+        click.echo(api_keys.rotate_api_key(*_find_api_key(key)))
     except api_keys.KeyIsDead as error:
         raise click.ClickException(str(error)) from error
 
 
-def _find_api_key(prefix_or_id: str) -> tuple[UUID, UUID]:
+def _find_api_key(key: str) -> tuple[UUID, UUID]:
     """Return the ids of the organization and of the key that an operator names."""
-    found = queries.fetch_all("find_api_keys", prefix_or_id=prefix_or_id)
+    # A whole key is looked up by its hash alone: a log of PostgreSQL may hold parameters.
+    hash = api_keys.hash_key(key.strip())
+    found = queries.fetch_all("find_api_keys", prefix_or_id=api_keys.conceal(key), key_hash=hash)
     if not found:
         raise click.ClickException("there is no such key")
     if len(found) > 1:
         ids = ", ".join(
-            f"{row['id']} of {row['organization_name']} ({row['organization_id']})" for row in found
+            f"{row['id']} of {printable(row['organization_name'])} ({row['organization_id']})"
+            for row in found
         )
         raise click.ClickException(f"several keys have that prefix, name one by its id: {ids}")
     return found[0]["organization_id"], found[0]["id"]

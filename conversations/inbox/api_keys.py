@@ -31,6 +31,8 @@ BRAND = "am_live_"
 RANDOM_LENGTH = 28
 CHECKSUM_LENGTH = 6
 PREFIX_LENGTH = len(BRAND) + 4
+# Of a name, a label or a value of a file.
+MAX_PRINTED = 100
 PATTERN = re.compile(f"{BRAND}[0-9A-Za-z]{{{RANDOM_LENGTH + CHECKSUM_LENGTH}}}")
 
 
@@ -86,6 +88,18 @@ def display_prefix(key: str) -> str:
 def conceal(text: str) -> str:
     """Return a text in which each key is cut to its display prefix."""
     return PATTERN.sub(lambda match: display_prefix(match[0]) + "…", text)
+
+
+def printable(text: str) -> str:
+    """Return a text of a user or a file as it is printed: escaped, 100 characters, no whole key.
+
+    A terminal would obey control characters, and a tab or a line end would look like one of ours.
+    """
+    shown = "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in conceal(text)
+    )
+    return shown if len(shown) <= MAX_PRINTED else shown[: MAX_PRINTED - 1] + "…"
 
 
 def find_live_key(key: str) -> ApiKey | None:

@@ -136,7 +136,8 @@ def test_a_sender_id_may_be_a_number_of_yours(alice):
 
 @pytest.mark.parametrize("number", ["5551112222x", "+0155", "12", "123456789", "+1 555", "+١٢٣"])
 def test_a_number_that_cannot_be_dialled_is_wrong_usage(alice, number):
-    assert "must be E.164" in flask("create-phone-number", alice.id, number, ends_with=2).stderr
+    complaint = flask("create-phone-number", alice.id, number, ends_with=2).stderr
+    assert "must be E.164, such as +15551112222, or a short code" in complaint
 
 
 @pytest.mark.parametrize("command", EVERY_COMMAND, ids=lambda command: command[0])
@@ -199,9 +200,24 @@ def test_keys_are_listed_oldest_first_with_everything_but_their_secret(alice):
     first, row = key_rows(alice)
     assert first[1] == api_keys.display_prefix(alice.key)
     assert uuid.UUID(row[0])
-    assert row[1:4] == [key[:12], "a gate way", "consent:write messages:write"]
+    assert row[1:4] == [key[:12], "a\\tgate\\nway", "consent:write messages:write"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", row[4])
     assert row[5:] == ["", "", ""]
+
+
+def test_names_and_labels_are_printed_escaped_cut_and_without_a_key(alice):
+    leaked = api_keys.new_key()
+    api_keys.create_api_key(alice.id, ["messages:write"], f"\x1b[2J{leaked}\u202e" + "x" * 200)
+    label = key_rows(alice)[-1][2]
+    assert label == (f"\\x1b[2J{leaked[:12]}…\\u202e" + "x" * 200)[:99] + "…"
+    with pool.connection() as conn:
+        conn.execute("UPDATE organizations SET name = %s WHERE id = %s", ["a\tb\r", alice.id])
+    (line,) = [
+        line for line in flask("list-organizations").stdout.splitlines() if str(alice.id) in line
+    ]
+    assert line.split("\t")[1] == "a\\tb\\r"
+    complaint = flask("delete-organization", alice.id, ends_with=2).stderr
+    assert f"deletes a\\tb\\r ({alice.id})" in " ".join(complaint.split())
 
 
 def test_a_key_that_was_used_says_when(alice):
@@ -211,11 +227,12 @@ def test_a_key_that_was_used_says_when(alice):
     assert before - timedelta(seconds=5) < datetime.fromisoformat(row[7]) <= datetime.now(UTC)
 
 
-@pytest.mark.parametrize("name", ["prefix", "id"])
-def test_a_key_is_revoked_by_prefix_or_id_from_its_next_request_on(alice, name):
+@pytest.mark.parametrize("name", ["prefix", "id", "key"])
+def test_a_key_is_revoked_by_prefix_or_id_or_itself_from_its_next_request_on(alice, name):
     (row,) = key_rows(alice)
-    named = {"id": row[0].upper(), "prefix": row[1]}[name]
+    named = {"id": row[0].upper(), "prefix": row[1], "key": alice.key}[name]
     printed = only_line(flask("revoke-api-key", named))
+    assert alice.key not in printed
     assert alice.get("/v1/conversations").status_code == 401
     (row,) = key_rows(alice)
     assert printed.split("\t") == row
@@ -241,19 +258,25 @@ def test_a_prefix_that_fits_two_keys_is_refused_and_revokes_neither(alice, bob):
     assert (alices[6], bobs[6]) == ("", "")
 
 
-@pytest.mark.parametrize("name", ["am_live_none", str(NOBODY), "%", "am_live_"])
+@pytest.mark.parametrize(
+    "name",
+    ["am_live_none", str(NOBODY), "%", "am_live_", api_keys.new_key()],
+    ids=["prefix", "id", "per cent sign", "no prefix", "whole key"],
+)
 @pytest.mark.parametrize("command", ["revoke-api-key", "rotate-api-key"])
 def test_a_key_that_nobody_has_cannot_be_revoked_or_rotated(name, command):
     assert say(flask(command, name, ends_with=1)) == "there is no such key"
 
 
-@pytest.mark.parametrize("name", ["prefix", "id"])
+@pytest.mark.parametrize("name", ["prefix", "id", "key"])
 @pytest.mark.parametrize("lifetime", [None, timedelta(days=90)])
 def test_a_rotated_key_gives_way_to_one_that_may_do_the_same(alice, name, lifetime):
     scopes = ["messages:write", "consent:read"]
     old = api_keys.create_api_key(alice.id, scopes, "gateway", lifetime)
     before = key_rows(alice)[-1]
-    new = only_line(flask("rotate-api-key", before[{"id": 0, "prefix": 1}[name]]))
+    new = only_line(
+        flask("rotate-api-key", {"id": before[0], "prefix": before[1], "key": old}[name])
+    )
     assert api_keys.is_well_formed(new)
     assert api_keys.find_live_key(old) is None
     assert api_keys.find_live_key(new).scopes == scopes
@@ -366,8 +389,13 @@ def test_a_command_of_its_own_process_prints_only_its_result():
 
 
 def test_a_reader_that_stops_early_is_no_crash(alice):
-    for _ in range(3):
-        api_keys.create_api_key(alice.id, api_keys.SCOPES, "x" * 100_000)
+    with pool.connection() as conn:
+        conn.execute(
+            "INSERT INTO api_keys (organization_id, key_hash, prefix, label, scopes)"
+            " SELECT %s, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()),"
+            " 'am_live_more', '', '{messages:write}' FROM generate_series(1, 3000)",
+            [alice.id],
+        )
     command = f"'{FLASK}' list-api-keys {alice.id} | head -c 10"
     done = subprocess.run(  # noqa: S602
         command, shell=True, cwd=ROOT, capture_output=True, timeout=60, check=True

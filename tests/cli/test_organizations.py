@@ -57,7 +57,7 @@ def test_organizations_are_listed_oldest_first_with_name_and_retention(client):
 def test_a_name_with_tabs_and_newlines_stays_on_its_line():
     id = flask("create-organization", "A\tB\nC").stdout.strip()
     lines = flask("list-organizations").stdout.splitlines()
-    assert next(line for line in lines if line.startswith(id)).split("\t")[1] == "A B C"
+    assert next(line for line in lines if line.startswith(id)).split("\t")[1] == "A\\tB\\nC"
 
 
 def test_phone_numbers_are_listed_oldest_first(alice):
