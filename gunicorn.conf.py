@@ -1,6 +1,7 @@
 """The settings of gunicorn, each with its reason. `make run` is gunicorn with these."""
 
 import os
+import resource
 import shutil
 import tempfile
 
@@ -26,6 +27,9 @@ workers = options.web_concurrency
 # Threads, and more of them than connections: a client that sends its request slowly holds one.
 worker_class = Worker
 threads = options.web_threads
+# Connections of a worker that wait for a request included. Other files take less than half.
+_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+worker_connections = 1000 if _files == resource.RLIM_INFINITY else min(_files // 2, 1000)
 # Above the 90 s for which a router keeps its connections, so that it never meets a closed one.
 keepalive = 95
 # Under the 30 s that platforms allow between TERM and KILL.
@@ -37,6 +41,8 @@ accesslog = None
 logger_class = Logger
 # The longest that gunicorn offers short of no limit: the application names what is too long.
 limit_request_line = 8190
+# The cookies of other programs under the same name: browsers send them all, in one header.
+limit_request_field_size = 32_768
 control_socket_disable = True
 # No header moves the route: by default a proxy on this machine could send PATH_INFO.
 forwarder_headers = ""

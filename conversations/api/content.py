@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from flask import request
+from werkzeug.exceptions import HTTPException
 
 from conversations.api.envelope import ApiError
 from schemas.strict_json import load_json
@@ -43,9 +44,15 @@ def form_fields() -> dict[str, str]:
 def _read_body(mimetype: str) -> bytes:
     if request.mimetype != mimetype:
         raise ApiError(415)
-    raw = request.get_data(cache=False)
-    # Werkzeug refuses a length over the limit, but cuts off the rest of a chunked body.
-    is_cut = request.content_length is None and len(raw) == request.max_content_length
-    if is_cut and request.environ["wsgi.input"].read(1):
+    try:
+        raw = request.get_data(cache=False)
+        # Werkzeug refuses a length over the limit, but cuts off the rest of a chunked body.
+        is_cut = request.content_length is None and len(raw) == request.max_content_length
+        is_cut = is_cut and request.environ["wsgi.input"].read(1) != b""
+    except HTTPException:
+        raise
+    except Exception:  # The server's own, of many kinds, for malformed chunks.
+        raise ApiError(400) from None
+    if is_cut:
         raise ApiError(413)
     return raw

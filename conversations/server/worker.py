@@ -3,20 +3,21 @@
 import contextlib
 import os
 import select
-import selectors
 import signal
 import socket
+import threading
 import time
-from collections import deque
 from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
 from types import FrameType
 from typing import Any
 
+from gunicorn import util
 from gunicorn.config import Config
 from gunicorn.glogging import Logger as GunicornLogger
 from gunicorn.http.errors import ParseException
+from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 from ulid import ULID
 
@@ -31,9 +32,10 @@ MAX_ACCEPT_DELAY_SECONDS = 400e-6
 STAY_MS = 10
 # A client that takes no byte of a response for so long loses its connection, which frees a thread.
 UNREAD_RESPONSE_TIMEOUT_MS = 10_000
-# RFC 9112 section 9.6: closing at once could destroy the end of a response on its way.
-LINGER_SECONDS = 2.0
-MAX_LINGERING_BYTES = 65_536
+# A connection that has sent nothing for so long is closed.
+SILENT_SECONDS = 10
+FAILED_ACCEPT_DELAY_SECONDS = 0.1
+STOP_READING_SECONDS = 0.1
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -49,42 +51,30 @@ class Logger(GunicornLogger):
 class Worker(ThreadWorker):
     """A worker that leaves connections to idle workers, and that no client holds up."""
 
-    poller: Any
-    _is_quitting = False
-
     def init_process(self) -> None:
         """Set up the worker. Its connections inherit their options from the listeners."""
-        self._lingering: deque[Any] = deque()
+        # Connections with a thread that waits for the head of a request.
+        self._reading: set[Any] = set()
         for listener in self.sockets:
             if listener.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
                 option = socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_TIMEOUT_MS
                 listener.setsockopt(socket.IPPROTO_TCP, *option)
         super().init_process()
 
-    def run(self) -> None:
-        """Serve until the worker ends, also by a failure or because its master is gone.
-
-        A thread that stays with a busy connection must learn of each of these: Python waits for it.
-        """
-        try:
-            super().run()
-        finally:
-            self.alive = False
-
-    def is_parent_alive(self) -> bool:
-        """Tell whether the master is there; without it the worker ends as after TERM."""
-        self.alive = self.alive and super().is_parent_alive()
-        return self.alive
-
     def accept(self, listener: socket.socket) -> None:
         """Accept a connection, after a delay that grows with the requests in progress.
 
         Every worker wakes for a new connection, and one that is awake already would win each time:
-        it would get most connections of a burst while the others are idle.
+        it would get most connections of a burst while the others are idle. gunicorn itself would
+        end the worker when it has too many open files to accept another connection.
         """
         if self.cfg.workers > 1:
             time.sleep(min(self._busy() * ACCEPT_DELAY_SECONDS, MAX_ACCEPT_DELAY_SECONDS))
-        super().accept(listener)
+        try:
+            super().accept(listener)
+        except OSError as error:
+            self.log.error("No connection can be accepted: %s", error.strerror)
+            time.sleep(FAILED_ACCEPT_DELAY_SECONDS)
 
     def _busy(self) -> int:
         """Return how many connections have a request in progress."""
@@ -94,67 +84,82 @@ class Worker(ThreadWorker):
         """Serve a request, and the next ones of the connection too while they follow at once.
 
         gunicorn itself would wake two threads for each: its main thread, and from there another.
+        A new connection that sends nothing would hold a thread for 5 s, and one that the client
+        does not close would hold the main thread for 2 s.
         """
-        while (result := super().handle(conn)) is True and self._next_follows(conn):
-            pass
-        return result
+        if not conn.initialized and not conn.data_ready and not _is_readable(conn.sock):
+            return gthread._DEFER
+        conn.data_ready, result = True, True
+        while result is True:
+            self._reading.add(conn)
+            result = super().handle(conn)
+            self._reading.discard(conn)
+            if result is True and not self._next_follows(conn):
+                return True
+        util.close_graceful(conn.sock)  # RFC 9112 section 9.6: half-close, and read for up to 2 s.
+        raise ConnectionAbortedError  # Nothing is left for the main thread but to count it.
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Respond to a request whose head has arrived."""
+        self._reading.discard(conn)
+        return super().handle_request(req, conn)
 
     def _next_follows(self, conn: Any) -> bool:
         """Wait a little for the next request, unless other connections may need the thread."""
         if not self.alive or self._busy() > self.cfg.threads // 2:
             return False
-        if conn.parser.unreader.buf.getvalue():
-            return True  # A pipelined request, which was read together with the one before.
-        poll = select.poll()
-        poll.register(conn.sock, select.POLLIN)
-        return bool(poll.poll(STAY_MS)) and self.alive
+        # A pipelined request was read together with the one before.
+        return bool(conn.parser.unreader.buf.getvalue()) or (_is_readable(conn.sock) and self.alive)
 
     def finish_request(self, conn: Any, fs: Future[Any]) -> None:
-        """Keep a connection, or end it and wait in the poller for the client to close it too.
+        """Keep or end a connection. One that has sent nothing is kept for a shorter time."""
+        super().finish_request(conn, fs)
+        if conn.parser is None:
+            conn.timeout = time.monotonic() + SILENT_SECONDS
 
-        gunicorn itself would wait right here, for up to 2 s, and serve nobody meanwhile.
-        """
-        if not fs.cancelled() and fs.exception() is None and fs.result():
-            super().finish_request(conn, fs)
-            if self._is_quitting:
-                self._cap_keepalive(0.0)
-            return
-        conn.timeout, conn.lingering_bytes = time.monotonic() + LINGER_SECONDS, 0
-        self._lingering.append(conn)
+    def run(self) -> None:
+        """Serve until the worker ends, also by a failure: Python then waits for the threads."""
         try:
-            conn.sock.shutdown(socket.SHUT_WR)
-            conn.sock.setblocking(False)
-            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._drain, conn))
-        except (OSError, KeyError, ValueError):
-            self._end(conn)
+            super().run()
+        finally:
+            self._cap_keepalive(0.0)
 
-    def _drain(self, conn: Any, client: socket.socket) -> None:
-        """Read what a client still sends, and end the connection when it closes or sends a lot."""
-        size = 0
-        with contextlib.suppress(OSError):
-            size = len(client.recv(MAX_LINGERING_BYTES))
-        conn.lingering_bytes += size
-        if size == 0 or conn.lingering_bytes > MAX_LINGERING_BYTES:
-            self._end(conn)
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Let the threads end: the one place for TERM, QUIT, a failure and a lost master.
 
-    def murder_pending(self) -> None:
-        """Close the connections whose time has passed."""
-        super().murder_pending()
-        while self._lingering and self._lingering[0].timeout <= time.monotonic():
-            self._end(self._lingering[0])
+        No thread stays with its connection, and from the deadline on none waits for the rest of a
+        request's head. A connection without a request in progress is closed by then.
+        """
+        self.alive = False
+        super()._cap_keepalive(deadline)
+        for connection in self.pending_conns:
+            connection.timeout = min(connection.timeout, deadline)
+        threading.Thread(target=self._stop_reading, args=[deadline], daemon=True).start()
 
-    def _end(self, conn: Any) -> None:
-        self._lingering.remove(conn)
-        with contextlib.suppress(OSError, KeyError, ValueError):
-            self.poller.unregister(conn.sock)
-        self.nr_conns -= 1
-        conn.close()
+    def _stop_reading(self, deadline: float) -> None:
+        while True:
+            time.sleep(max(deadline - time.monotonic(), STOP_READING_SECONDS))
+            for connection in list(self._reading):
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RD)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop as after TERM, but without waiting for what a client may send next.
+
+        gunicorn's own method ends the process inside of the signal handler. When that interrupts
+        the start of a thread, or code that holds a lock, the worker waits for ever.
+        """
+        self.alive = False
+        self.cfg.set("keepalive", 0)
+        self.method_queue.defer(self._cap_keepalive, 0.0)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer in the envelope and end the connection, without a word of what was sent.
 
         gunicorn itself would quote it in a page of HTML and in the log, and it may hold a key.
         """
+        if req is not None and req.body.failed:
+            return  # A response was sent before the rest of the body turned out to be malformed.
         status, request_id = 400 if isinstance(exc, ParseException) else 500, str(ULID())
         body = error_body(status, request_id)
         headers = HEADERS | {
@@ -173,20 +178,12 @@ class Worker(ThreadWorker):
         else:
             request_log.log.error("request", **line, exc_info=exc)
 
-    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop as after TERM, but without waiting for what a client may send next.
 
-        gunicorn's own method ends the process inside of the signal handler. When that interrupts
-        the start of a thread, or code that holds a lock, the worker waits for ever.
-        """
-        self.alive, self._is_quitting = False, True
-        self.method_queue.defer(self._cap_keepalive, 0.0)
-
-    def _cap_keepalive(self, deadline: float) -> None:
-        """Close connections without a request soon after TERM, also those that never sent one."""
-        super()._cap_keepalive(deadline)
-        for connection in self.pending_conns:
-            connection.timeout = min(connection.timeout, deadline)
+def _is_readable(client: socket.socket) -> bool:
+    """Wait a little for something to read, and tell whether there is."""
+    poll = select.poll()
+    poll.register(client, select.POLLIN)
+    return bool(poll.poll(STAY_MS))
 
 
 def ignore_signals() -> None:

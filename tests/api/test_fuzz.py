@@ -227,6 +227,50 @@ def test_what_is_not_http_gets_a_400_in_the_envelope(port, request_line):
     assert "details" not in error
 
 
+MALFORMED_CHUNKS = [
+    b"x\r\n{}\r\n0\r\n\r\n",
+    b"-2\r\n{}\r\n0\r\n\r\n",
+    b"0x2\r\n{}\r\n0\r\n\r\n",
+    b"2 2\r\n{}\r\n0\r\n\r\n",
+    b"\r\n{}\r\n0\r\n\r\n",
+    b"2;\x00\r\n{}\r\n0\r\n\r\n",
+    b"2;a=\r{}\r\n0\r\n\r\n",
+    b"2\r\n{}0\r\n\r\n",
+    b"2\r\n{}\n0\r\n\r\n",
+    b"1\r\n{}\r\n0\r\n\r\n",
+    b"2\r\n{}\r\n0\r\nno colon\r\n\r\n",
+    b"2\r\n{}\r\n0\r\n",
+    b"2\r\n{}\r\n",
+    b"9\r\n{}",
+    b"f" * 40_000,
+    b"",
+]
+
+
+def test_malformed_chunks_get_one_response_and_end_the_connection(port):
+    offenders = []
+    auth = f"Authorization: Bearer {hostile_target().key}\r\n".encode()
+    for chunks in MALFORMED_CHUNKS:
+        for method, path, status in (
+            (b"POST", b"/v1/messages", b"400"),
+            (b"POST", b"/v1/consent", b"400"),
+            (b"GET", b"/livez", b"200"),
+        ):
+            request = method + b" " + path + b" HTTP/1.1\r\nHost: a\r\n" + auth
+            request += b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+            answer = exchange(port, request + chunks)
+            if answer[9:12] != status or answer.count(b"HTTP/1.1") != 1:
+                offenders.append((path, chunks[:40], answer))
+            elif status == b"400":
+                assert_refused(answer)
+    assert offenders == []
+
+
+def test_long_cookies_of_other_programs_are_no_reason_to_refuse(port):
+    request = b"GET /livez HTTP/1.0\r\nCookie: " + b"a=b; " * 6000 + b"\r\n\r\n"
+    assert b" 200 OK" in exchange(port, request)
+
+
 @pytest.mark.parametrize("name", [b"PATH_INFO", b"SCRIPT_NAME", b"Path-Info", b"REMOTE_USER"])
 def test_no_header_moves_the_route(port, name):
     request = b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + name + b": "

@@ -136,26 +136,106 @@ def test_a_worker_whose_master_was_killed_ends_though_a_client_is_busy():
             wait_until(lambda: not worker.is_running() or worker.status() == "zombie", 10)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
-def test_a_worker_that_failed_ends_though_a_client_is_busy():
-    with running_service(DATABASE_URL, WEB_CONCURRENCY=1, WEB_THREADS=8) as service:
+# A worker that fails when a file appears.
+FAILING = """
+from pathlib import Path
+exec(Path("gunicorn.conf.py").read_text())
+
+class Failing(Worker):
+    def notify(self):
+        if Path("{file}").exists():
+            Path("{file}").unlink()
+            raise RuntimeError
+        super().notify()
+
+worker_class = Failing
+"""
+# A worker that would wait a minute for what a client may send after TERM.
+PATIENT = """
+from pathlib import Path
+exec(Path("gunicorn.conf.py").read_text())
+from gunicorn.workers import gthread
+gthread.STOP_KEEPALIVE_LINGER = graceful_timeout = 60
+"""
+
+
+def with_settings(folder: Path, text: str) -> dict:
+    """What makes gunicorn read its settings from a file with that text."""
+    path = folder / "settings.py"
+    path.write_text(text)
+    return {"GUNICORN_CMD_ARGS": f"--config {path}"}
+
+
+def test_a_worker_that_failed_ends_though_a_client_is_busy(tmp_path):
+    settings = with_settings(tmp_path, FAILING.format(file=tmp_path / "failure"))
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1, **settings) as service:
         master = psutil.Process(service.process.pid)
         (worker,) = master.children()
-        with busy_client(service):
-            # No file can be opened any more, so gunicorn fails to accept the next connection.
-            worker.rlimit(psutil.RLIMIT_NOFILE, (3, 3))
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                service.request("GET", "/livez", timeout=5)
-            wait_until(lambda: worker not in master.children(), 10)
+        with busy_client(service), socket.create_connection(("127.0.0.1", service.port)) as slow:
+            slow.sendall(REQUEST[:20])
+            (tmp_path / "failure").touch()
+            wait_until(lambda: worker not in master.children(), 20)
         assert service.request("GET", "/livez")[0] == 200
 
 
 @pytest.mark.parametrize("after", [0, 0.003, 0.05])
-def test_quit_does_not_wait_for_a_client_that_was_just_answered(after):
-    with running_service(DATABASE_URL, WEB_CONCURRENCY=1) as service, connection(service) as opened:
+def test_quit_does_not_wait_for_what_a_client_may_send_next(tmp_path, after):
+    settings = with_settings(tmp_path, PATIENT)
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1, **settings) as service:
+        with connection(service) as opened, connection(service) as half:
+            half.sock.sendall(REQUEST[:20])
+            get(opened)
+            time.sleep(after)
+            service.process.send_signal(signal.SIGQUIT)
+            assert service.process.wait(30) == 0
+        assert "SIGKILL" not in service.log()
+
+
+def test_term_does_not_wait_for_the_rest_of_a_request():
+    half = REQUEST[:-2]
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=2) as service, contextlib.ExitStack() as all:
+        for sent in (b"", half, REQUEST + half) * 20:
+            opened = all.enter_context(connection(service))
+            opened.sock.sendall(sent)
+        service.process.terminate()
+        # The rest would be waited for until the graceful timeout of 25 s.
+        assert service.process.wait(20) == 0
+        assert "SIGKILL" not in service.log()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process")
+def test_a_worker_that_has_too_many_open_files_serves_on_when_some_are_closed(service):
+    (worker,) = psutil.Process(service.process.pid).children()
+    before = worker.rlimit(psutil.RLIMIT_NOFILE)
+    with connection(service) as opened:
         get(opened)
-        time.sleep(after)
-        sent_at = time.monotonic()
-        service.process.send_signal(signal.SIGQUIT)
-        assert service.process.wait(10) == 0
-        assert time.monotonic() - sent_at < 1.9
+        worker.rlimit(psutil.RLIMIT_NOFILE, (3, before[1]))
+        with pytest.raises(TimeoutError):
+            service.request("GET", "/livez", timeout=1)
+        get(opened)
+    worker.rlimit(psutil.RLIMIT_NOFILE, before)
+    assert service.request("GET", "/livez")[0] == 200
+    assert psutil.Process(service.process.pid).children() == [worker]
+
+
+# Few files may be open, and connections that send nothing are closed soon.
+FEW_FILES = """
+import resource
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+exec(Path("gunicorn.conf.py").read_text())
+from conversations.server import worker
+worker.SILENT_SECONDS = 1
+"""
+
+
+def test_more_connections_than_files_that_may_be_open_do_not_stop_the_service(tmp_path):
+    settings = with_settings(tmp_path, FEW_FILES)
+    with running_service(DATABASE_URL, WEB_CONCURRENCY=1, **settings) as service:
+        with contextlib.ExitStack() as idle:
+            opened = [idle.enter_context(connection(service)) for _ in range(150)]
+            assert service.request("GET", "/livez")[0] == 200
+            for each in opened:
+                each.sock.settimeout(30)
+                assert each.sock.recv(1) == b""
+        assert "No connection can be accepted" not in service.log()

@@ -24,7 +24,7 @@ UNITS = sorted(path for path in DEPLOY.glob("conversations*.*") if path.suffix !
 HOME = "/srv/conversations"
 SETTINGS_FILE = "/etc/conversations.env"
 # What each service has of its own; the rest of [Service] is who runs it, and its walls.
-OWN = {"Type", "ExecStart", "KillMode", "TimeoutStopSec", "Restart", "RestartSec"}
+OWN = {"Type", "ExecStart", "KillMode", "TimeoutStopSec", "Restart", "RestartSec", "LimitNOFILE"}
 # systemd-analyze rates a service from 0 (closed) to 10; one without walls has 9.6.
 MAX_EXPOSURE = 2.0
 
