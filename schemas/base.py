@@ -41,9 +41,13 @@ class RequestSchema(Schema):
     def _check(self, data: Mapping[str, Any], complaints: dict[str, str]) -> dict[str, Any]:
         checked = {}
         for key, name, field in self._named_fields:
-            if key in data or field.required:
+            value = data.get(key, missing)
+            if value is None and not field.required and not field.allow_none:
+                # Serializers of Go, C# and Java write what was left out as null.
+                value = missing
+            if value is not missing or field.required:
                 try:
-                    checked[name] = field.deserialize(data.get(key, missing))
+                    checked[name] = field.deserialize(value)
                 except ValidationError as error:
                     complaints.setdefault(key, str(error.messages[0]))
             elif field.load_default is not missing:

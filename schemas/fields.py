@@ -16,14 +16,16 @@ from schemas.numbers import PHONE_NUMBER, to_e164
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MAX_TEXT_LENGTH = 10_000
+# The day of the first text message. What is earlier comes from a clock that was never set.
+EARLIEST_INSTANT = datetime(1992, 12, 3, tzinfo=UTC)
 
 INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}"
-    r"(?:\.[0-9]{1,9})?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+    r"(?:\.[0-9]{1,9})?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
 )
 # The characters of RFC 3986, in no particular order: what is stored is never fetched.
 MEDIA_URL = re.compile(r"[Hh][Tt][Tt][Pp][Ss]?://[0-9A-Za-z\[][]!#-;=?-Z\[_a-z~]{0,2047}")
-SPACE_FOR_PLUS = re.compile(r" (?=[0-9]{2}:[0-9]{2}\Z)")
+SPACE_FOR_PLUS = re.compile(r" (?=[0-9]{2}:?[0-9]{2}\Z)")
 
 
 def encode_base64url(raw: bytes) -> str:
@@ -55,7 +57,10 @@ def decode_cursor(text: str) -> tuple[datetime, uuid.UUID]:
 
 
 def parse_instant(text: str) -> datetime:
-    """Return an RFC 3339 date-time, cut to microseconds, with its own offset. Raises ValueError."""
+    """Return an RFC 3339 date-time, cut to microseconds, with its own offset. Raises ValueError.
+
+    The offset may lack its colon, as `date +%z` writes it.
+    """
     if not INSTANT.fullmatch(text):
         raise ValueError("not RFC 3339")
     return datetime.fromisoformat(text.upper())
@@ -202,7 +207,7 @@ class QueryInstant(Instant):
 
 
 class PastInstant(Instant):
-    """An instant that is not more than 24 hours ahead: clocks differ, calendars do not."""
+    """An instant from the first text message to 24 hours ahead: clocks differ, calendars do not."""
 
     complaint = "must be an RFC 3339 date-time with an offset, at most 24 hours in the future"
 
@@ -211,6 +216,8 @@ class PastInstant(Instant):
         instant = super().read(value)
         if instant > datetime.now(UTC) + timedelta(hours=24):
             raise ValueError
+        if instant < EARLIEST_INSTANT:
+            raise ValidationError(f"must not be before {EARLIEST_INSTANT:%Y-%m-%d}")
         return instant
 
 

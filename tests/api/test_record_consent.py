@@ -217,7 +217,7 @@ REFUSED = {
     (
         "captured_at",
         "must be an RFC 3339 date-time with an offset, at most 24 hours in the future",
-    ): [None, 1, "", "now", "2026-04-01", "2026-04-01T12:00:00", "9999-12-31T00:00:00Z"],
+    ): [1, "", "now", "2026-04-01", "2026-04-01T12:00:00", "9999-12-31T00:00:00Z"],
     ("optedin", "unknown field; did you mean opted_in?"): [True],
     ("opted_in_at", "unknown field; did you mean opted_in?"): [NOON],
     ("note", "unknown field"): ["x"],
@@ -251,6 +251,13 @@ def test_captured_at_may_be_up_to_24_hours_ahead(alice):
     assert consent(alice, True, nearly)["opted_in_at"] == nearly
     response = post(alice, True, beyond)
     assert_error(response, 422, "VALIDATION_FAILED", captured_at=sentence)
+
+
+def test_captured_at_may_be_null_and_not_before_the_first_text_message(alice):
+    assert post(alice, captured_at=None).status_code == 200
+    response = post(alice, at="1992-12-02T23:59:59Z")
+    details = {"captured_at": "must not be before 1992-12-03"}
+    assert_error(response, 422, "VALIDATION_FAILED", **details)
 
 
 def test_a_refused_event_leaves_nothing_on_record(alice):

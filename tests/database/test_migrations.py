@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from conversations.database import migrations
+from conversations.database import migrations, pool
 from conversations.database.connection import connect
 from schemas.numbers import PHONE_NUMBER
 from tests.command_line import ROOT, flask_process
@@ -194,7 +194,14 @@ def test_migrations_are_numbered_in_the_order_in_which_they_apply():
     assert [name.split("_")[0] for name in NAMES] == [f"{n:04}" for n in range(1, len(NAMES) + 1)]
 
 
-def test_the_tables_take_the_numbers_that_the_fields_take():
-    rule = f"'^({PHONE_NUMBER.pattern})$'"
-    for name in ("0003_create_phone_numbers", "0004_create_conversations"):
-        assert rule in (migrations.FOLDER / f"{name}.sql").read_text()
+@pytest.mark.xfail(reason="a migration is to bring the rule to the tables", strict=True)
+def test_the_tables_take_the_numbers_that_the_fields_take(app):
+    # As SQL writes a quote in a text.
+    rule = f"^({PHONE_NUMBER.pattern})$".replace("'", "''")
+    with pool.connection() as connection:
+        definitions = connection.execute(
+            "SELECT conrelid::regclass::text AS name, pg_get_constraintdef(oid) AS definition"
+            " FROM pg_constraint WHERE contype = 'c'"
+        ).fetchall()
+    tables = {row["name"] for row in definitions if rule in row["definition"]}
+    assert tables >= {"phone_numbers", "conversations"}

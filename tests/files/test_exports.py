@@ -408,7 +408,7 @@ def redacted_row(organization, **fields) -> dict:
         ({"had_text": ...}, "had_text is required where redacted_at is given"),
         ({"redacted_at": None}, "redacted_at is required where had_text is true"),
         ({"redacted_at": ...}, "redacted_at is required where had_text is true"),
-        ({"had_text": None}, "had_text must be true or false"),
+        ({"had_text": None}, "had_text is required where redacted_at is given"),
         ({"had_text": "yes"}, "had_text must be true or false"),
         (
             {"redacted_at": "2999-01-01T00:00:00Z"},

@@ -239,7 +239,7 @@ TOO_LATE = "must be an RFC 3339 date-time with an offset, at most 24 hours in th
         ({"segment_count": "1"}, "segment_count must be 1..100"),
         ({"segment_count": True}, "segment_count must be 1..100"),
         ({"id": 7}, "id must be a UUID"),
-        ({"id": None}, "id must be a UUID"),
+        ({"created_at": "1970-01-01T00:00:00Z"}, "created_at must not be before 1992-12-03"),
         ({"to": "+15559999999"}, "to is not one of your phone numbers"),
         ({"from": "whatsapp:+15554443333"}, "from must be E.164"),
         ({"direction": ["inbound"]}, "direction must be inbound or outbound"),

@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 from conversations import __version__
 from conversations.api.auth import SCOPES
 from conversations.api.envelope import ERRORS
-from schemas.base import QuerySchema
+from schemas.base import QuerySchema, RequestSchema
 from tools.openapi import responses
 from tools.openapi.operations import IF_NONE_MATCH, OPERATIONS, Operation
 
@@ -109,12 +109,21 @@ def build(app: Flask) -> dict:
 
 
 def mend_property(converter, field, ret: dict) -> dict:
-    """Add what apispec leaves out, and take out defaults of None: a query has no null to send."""
+    """Add what apispec leaves out, and take out defaults of None: a query has no null to send.
+
+    What may be left out of a body may be null.
+    """
     if field.load_default in (None, (None, None)):
         ret.pop("default")
         if isinstance(field.parent, QuerySchema):
             ret["type"] = field.metadata["type"]
-    return {key: field.metadata[key] for key in ("const",) if key in field.metadata}
+    mended = {key: field.metadata[key] for key in ("const",) if key in field.metadata}
+    is_body = isinstance(field.parent, RequestSchema) and not isinstance(field.parent, QuerySchema)
+    if is_body and not field.required and "type" in field.metadata:
+        mended["type"] = [field.metadata["type"], "null"]
+        if "enum" in field.metadata:
+            mended["enum"] = [*field.metadata["enum"], None]
+    return mended
 
 
 def nest_properties(schema: dict) -> None:
