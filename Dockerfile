@@ -13,9 +13,10 @@ USER 10001:10001
 # No EXPOSE: Dokku would publish that port in the place of 80.
 ENV PORT=8000
 
-# Liveness, so that an outage of the database does not make the platform restart what works.
-HEALTHCHECK --start-period=120s --interval=10s --timeout=5s CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/livez', timeout=4)"]
+# Liveness, so that an outage of the database does not make the platform restart what works. http.client asks
+# no proxy: Docker passes http_proxy of the machine on.
+HEALTHCHECK --start-period=120s --interval=10s --timeout=5s CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
 
-# Where nothing else migrates, the container does. If it cannot, gunicorn says why, or waits for the
-# database.
-CMD ["sh", "-c", "flask migrate; exec gunicorn"]
+# Where nothing else migrates, the container does, as soon as its database is up. Without DATABASE_URL gunicorn
+# says so. The shell is process 1, which TERM ends only with a trap, and the trap runs only while it waits.
+CMD ["sh", "-c", "[ \"$DATABASE_URL\" ] || exec gunicorn; trap 'kill $!; exit 143' TERM INT; pause=1; until flask migrate & wait $!; do sleep $pause & wait $!; pause=$((pause < 8 ? pause * 2 : 8)); done; exec gunicorn"]

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -112,36 +114,100 @@ http {{
 """
 
 
-@contextlib.contextmanager
-def running_nginx(service_port: int, prefix: str = "/") -> Iterator[tuple[str, Path]]:
-    """Run the nginx of deploy/nginx.conf before a service: its URL, and the folder of its logs.
+def nginx_conf(folder: Path, service_port: int, prefix: str = "/") -> tuple[str, int]:
+    """Return deploy/nginx.conf for this machine, and the port that it listens on.
 
     Only the addresses and paths of this machine are put in the place of those in the file, and the
     prefix as the file's comment says.
     """
-    program = require("nginx", "nginx")
     port = free_port()
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    changes = [
+        ("    listen 80;", f"    listen 127.0.0.1:{port};"),
+        ("\n    listen [::]:80;", ""),
+        ("server 127.0.0.1:8000;", f"server 127.0.0.1:{service_port};"),
+        ("/var/log/nginx", str(folder)),
+    ]
+    if prefix != "/":
+        smsgate = "v1/hooks/smsgate"
+        changes += [
+            (
+                f"location = /{smsgate} {{\n        proxy_pass http://conversations;",
+                f"location = {prefix}{smsgate} {{\n        proxy_pass http://conversations/{smsgate};",
+            ),
+            ("location / {", f"location {prefix} {{"),
+            ("proxy_pass http://conversations;", "proxy_pass http://conversations/;"),
+        ]
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    return text, port
+
+
+def nginx_conf_with_tls(folder: Path, service_port: int) -> tuple[str, int, int]:
+    """Return deploy/nginx.conf with a certificate, by its own line of sed, and its two ports."""
+    port, tls_port = free_port(), free_port()
+    original = (ROOT / "deploy" / "nginx.conf").read_text()
+    line = re.search(r"^#   (sed .*) nginx\.conf$", original, re.MULTILINE)
+    command = shlex.split(line[1].replace("YOUR_NAME", "localhost"))
+    done = subprocess.run(command, input=original, capture_output=True, text=True, check=True)
+    text = done.stdout
+    for old, new in (
+        ("listen 80;", f"listen 127.0.0.1:{port};"),
+        ("listen 443 ssl;", f"listen 127.0.0.1:{tls_port} ssl;"),
+        ("server 127.0.0.1:8000;", f"server 127.0.0.1:{service_port};"),
+        ("/var/log/nginx", str(folder)),
+        ("/etc/letsencrypt/live/localhost", str(folder)),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    text = re.sub(r"^ *listen \[::\].*\n", "", text, flags=re.MULTILINE)
+    certificate = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-subj",
+        "/CN=localhost",
+    ]
+    subprocess.run(
+        [*certificate, "-keyout", folder / "privkey.pem", "-out", folder / "fullchain.pem"],
+        check=True,
+        capture_output=True,
+    )
+    return text, port, tls_port
+
+
+@contextlib.contextmanager
+def _running_nginx(folder: Path, text: str, port: int) -> Iterator[None]:
+    program = require("nginx", "nginx")
+    (folder / "conversations.conf").write_text(text)
+    config = folder / "nginx.conf"
+    config.write_text(NGINX.format(folder=folder))
+    command = [program, "-c", str(config), "-p", str(folder), "-e", str(folder / "nginx.log")]
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert "warn" not in checked.stderr
+    with _running(command, port, folder / "nginx.log"):
+        yield
+
+
+@contextlib.contextmanager
+def running_nginx(service_port: int, prefix: str = "/") -> Iterator[tuple[str, Path]]:
+    """Run the nginx of deploy/nginx.conf before a service: its URL, and the folder of its logs."""
     with _folder() as folder:
-        text = (ROOT / "deploy" / "nginx.conf").read_text()
-        for old, new in (
-            ("listen 80;", f"listen 127.0.0.1:{port};"),
-            ("    listen [::]:80;\n", ""),
-            ("server 127.0.0.1:8000;", f"server 127.0.0.1:{service_port};"),
-            ("/var/log/nginx", str(folder)),
-        ):
-            assert old in text
-            text = text.replace(old, new)
-        if prefix != "/":
-            text = text.replace("location / {", f"location {prefix} {{")
-            text = text.replace(
-                "proxy_pass http://conversations;", "proxy_pass http://conversations/;"
-            )
-        (folder / "conversations.conf").write_text(text)
-        config = folder / "nginx.conf"
-        config.write_text(NGINX.format(folder=folder))
-        command = [program, "-c", str(config), "-p", str(folder), "-e", str(folder / "nginx.log")]
-        checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
-        assert checked.returncode == 0, checked.stderr
-        assert "warn" not in checked.stderr
-        with _running(command, port, folder / "nginx.log"):
+        text, port = nginx_conf(folder, service_port, prefix)
+        with _running_nginx(folder, text, port):
             yield f"http://127.0.0.1:{port}{prefix.rstrip('/')}", folder
+
+
+@contextlib.contextmanager
+def running_nginx_with_tls(service_port: int) -> Iterator[tuple[str, str, Path]]:
+    """Run it with a certificate: the URLs of http and https, and the folder of its logs."""
+    require("openssl", "openssl")
+    with _folder() as folder:
+        text, port, tls_port = nginx_conf_with_tls(folder, service_port)
+        with _running_nginx(folder, text, port):
+            yield f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}", folder

@@ -8,12 +8,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import orjson
 import pytest
 
 from tests.conftest import DATABASE_URL, contact, new_organization
 from tests.docs.test_recipes import run
-from tests.fronts import running_nginx
+from tests.fronts import running_nginx, running_nginx_with_tls
 from tests.servers import Service, free_port, running_service, wait_until
 
 LIST = "/v1/conversations"
@@ -82,15 +81,60 @@ def test_a_service_that_is_away_is_unavailable_in_the_envelope():
         assert response.headers["Retry-After"] == "1"
 
 
-@pytest.mark.parametrize(
-    "request_text",
-    [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000 + b"\r\n\r\n"],
-    ids=["not HTTP", "large header"],
-)
-def test_what_nginx_cannot_read_is_refused_in_the_envelope(front, request_text):
-    answer = raw(front[0], request_text)
-    assert b"<html" not in answer.lower()
-    assert orjson.loads(answer[answer.index(b"{") :])["error"]["code"] == "INVALID_INPUT"
+def test_smsgate_alone_may_send_more_and_no_more_than_16_mib(front):
+    url, _ = front
+    mib = 1024 * 1024
+    for path, size in (("/v1/hooks/smsgate", 16 * mib), ("/v1/hooks/telnyx", mib)):
+        # Without a key, so that it is nginx that refuses the size.
+        statuses = [
+            httpx.post(f"{url}{path}", content=b"x" * count, timeout=60).status_code
+            for count in (size, size + 1)
+        ]
+        assert statuses[0] != 413, path
+        assert statuses[1] == 413, path
+
+
+REFUSED = {
+    "no HTTP": (b"nonsense\r\n\r\n", b"INVALID_INPUT"),
+    "a large header": (
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 40_000 + b"\r\n\r\n",
+        b"INVALID_INPUT",
+    ),
+    "a method of nginx's own": (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", b"METHOD_NOT_ALLOWED"),
+    "an unknown encoding": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: x\r\n\r\n",
+        b"INVALID_INPUT",
+    ),
+    "another version": (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", b"INVALID_INPUT"),
+}
+
+
+def test_what_nginx_refuses_is_refused_in_the_envelope(front):
+    offenders = {}
+    for name, (text, code) in REFUSED.items():
+        answer = raw(front[0], text)
+        if b"<html" in answer.lower() or code not in answer or b'{"success":false' not in answer:
+            offenders[name] = answer
+    assert offenders == {}
+
+
+def test_with_a_certificate_http_leads_to_https_and_no_log_holds_what_was_typed(service):
+    alice = new_organization(None)
+    secret = "am_live_geheim"
+    with (
+        running_nginx_with_tls(service.port) as (http, https, folder),
+        httpx.Client(verify=False, headers=alice.auth) as client,  # noqa: S501
+    ):
+        typed = client.get(f"{http}{LIST}?key={secret}")
+        assert typed.status_code == 301
+        assert typed.headers["Location"] == f"https://localhost{LIST}?key={secret}"
+        assert client.get(f"{https}{LIST}").status_code == 200
+        wait_until(lambda: " GET 200 " in log_of(folder))
+        assert secret not in log_of(folder)
+        assert " 301 " not in log_of(folder)
+        # What is not TLS, on the port of TLS.
+        plain = raw(https.replace("https", "http"), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"INVALID_INPUT" in plain
 
 
 def test_clients_that_send_slowly_hold_no_thread_of_the_service(front):

@@ -5,11 +5,13 @@ import re
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import httpx
 import orjson
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.conftest import SERVER_URL, new_database
 from tests.servers import ROOT, free_port, wait_until
@@ -124,12 +126,22 @@ def image(tmp_path) -> Path:
     return folder
 
 
-def test_the_image_migrates_serves_and_ends_by_itself(image):
-    port = free_port()
+def image_environment(image: Path, database_url: str) -> dict:
     env = environment(
-        DATABASE_URL=new_database(SERVER_URL), PORT=port, WEB_CONCURRENCY=1, PYTHONPATH=image.parent
+        DATABASE_URL=database_url,
+        PORT=free_port(),
+        WEB_CONCURRENCY=1,
+        PYTHONPATH=image.parent,
+        # Docker passes the proxy of the machine on, and nobody answers here.
+        http_proxy=f"http://127.0.0.1:{free_port()}",
     )
     env.pop("HOME", None)
+    return env
+
+
+def test_the_image_waits_for_its_database_migrates_serves_and_ends_by_itself(image):
+    database = f"later_{uuid.uuid4().hex}"
+    env = image_environment(image, make_conninfo(SERVER_URL, dbname=database))
 
     def is_healthy() -> bool:
         check = subprocess.run(HEALTHCHECK, env=env, cwd=image, capture_output=True, check=False)
@@ -138,13 +150,24 @@ def test_the_image_migrates_serves_and_ends_by_itself(image):
     assert not is_healthy()
     container = start(COMMAND, env, image)
     try:
-        wait_until(lambda: answers(port, "/readyz"))
+        assert "does not exist" in container.stdout.readline()
+        new_database(SERVER_URL, database)
+        wait_until(lambda: answers(int(env["PORT"]), "/readyz"))
         assert is_healthy()
     finally:
         container.terminate()
         output, _ = container.communicate(timeout=60)
     assert container.returncode == 0, output
     assert "0001_create_organizations" in output
+
+
+def test_the_image_ends_while_it_waits_for_its_database(image):
+    database = make_conninfo(SERVER_URL, dbname="never_created")
+    container = start(COMMAND, image_environment(image, database), image)
+    assert "does not exist" in container.stdout.readline()
+    container.terminate()
+    container.communicate(timeout=60)
+    assert container.returncode == 143
 
 
 def test_the_image_says_that_it_needs_a_database(image):
