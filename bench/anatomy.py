@@ -68,7 +68,7 @@ def of_one_request(url: str, path: str, headers: dict, count: int = 1000) -> dic
     os.environ["DATABASE_URL"] = url
     import app as service
 
-    request_log.STANDARD_OUTPUT = os.open(os.devnull, os.O_WRONLY)
+    request_log.STANDARD_OUTPUT.descriptor = os.open(os.devnull, os.O_WRONLY)
     environ = _environ(path, headers)
     originals = [(owner, name, getattr(owner, name)) for _, owner, name in STEPS]
     watch = Stopwatch()

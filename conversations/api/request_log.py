@@ -6,13 +6,12 @@ body, a full number, or the text of an exception, which can quote a row.
 
 import json
 import logging
-import os
 import re
 import time
 import traceback
 from collections.abc import MutableMapping
-from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPMethod
 from typing import Any
 
@@ -23,6 +22,7 @@ from structlog.stdlib import ProcessorFormatter, add_logger_name
 from structlog.typing import FilteringBoundLogger, Processor
 
 from conversations.api.context import current_context
+from conversations.api.log_stream import STANDARD_ERROR, STANDARD_OUTPUT
 from conversations.database.queries import take_usage
 
 Event = MutableMapping[str, Any]
@@ -31,7 +31,6 @@ METHODS = frozenset(HTTPMethod)
 # Neither a key of ours nor, without a letter, a phone number.
 HARMLESS_REQUEST_ID = re.compile(r"(?!.*am_live_)(?=.*[A-Za-z])[0-9A-Za-z._-]{1,100}")
 BARE_VALUE = re.compile(r"[^\s\"=\x00-\x1f\x7f-\x9f]+")
-STANDARD_OUTPUT = 1
 
 log: FilteringBoundLogger = structlog.get_logger()
 
@@ -75,20 +74,6 @@ def add_time_and_level(_: object, level: str, event: Event) -> Event:
     return {"timestamp": timestamp, "level": level, "event": event.pop("event"), **event}
 
 
-class StandardOutput:
-    """Writes each line with one system call, so that the lines of workers and threads never mix.
-
-    A full disk or a closed pipe must not fail a request, so a line that cannot be written is lost.
-    """
-
-    def write(self, line: str) -> None:
-        """Write a line."""
-        with suppress(OSError):
-            os.write(STANDARD_OUTPUT, f"{line}\n".encode(errors="backslashreplace"))
-
-    debug = info = warning = error = critical = write
-
-
 def formatter(log_format: str) -> logging.Formatter:
     """Return what formats the lines of libraries, which use the standard library's logging."""
     return ProcessorFormatter(
@@ -101,6 +86,13 @@ def _chain(log_format: str) -> list[Processor]:
     return [add_request_id, describe_exception, add_time_and_level, render]
 
 
+def _describe_dropped(chain: list[Processor], count: int) -> str:
+    event: Any = {"event": "lines dropped", "count": count}
+    for process in chain:
+        event = process(None, "warning", event)
+    return str(event)
+
+
 _library_handler = logging.StreamHandler()
 
 
@@ -109,15 +101,23 @@ def configure_logging(log_format: str, *handlers: logging.Handler) -> None:
 
     `handlers` are those that a library has for itself.
     """
+    chain = _chain(log_format)
     structlog.configure(
-        processors=_chain(log_format),
+        processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=StandardOutput,
+        logger_factory=lambda *_: STANDARD_OUTPUT,
         cache_logger_on_first_use=True,
     )
     logging.getLogger().addHandler(_library_handler)
+    # The server of `flask run` quotes each request.
+    logging.getLogger("werkzeug").disabled = True
     for handler in (_library_handler, *handlers):
         handler.setFormatter(formatter(log_format))
+        if type(handler) is logging.StreamHandler:
+            handler.setStream(STANDARD_ERROR)
+            handler.terminator = ""
+    for stream in (STANDARD_OUTPUT, STANDARD_ERROR):
+        stream.describe_dropped = partial(_describe_dropped, chain[-2:])
 
 
 def init_app(app: Flask) -> None:

@@ -40,12 +40,22 @@ ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class Logger(GunicornLogger):
-    """gunicorn's logger, which writes its lines as all lines are written."""
+    """gunicorn's logger, which writes its lines as all lines are written, and none of a request.
+
+    Those could hold a key, so `--access-logfile` and `--log-level debug` have no effect. Buildpacks
+    set the one in GUNICORN_CMD_ARGS, which wins over gunicorn.conf.py.
+    """
 
     def setup(self, cfg: Config) -> None:
         """Set up the logging of the process."""
         super().setup(cfg)
         request_log.configure_logging(settings.load().log_format, *self.error_log.handlers)
+
+    def access(self, *args: Any) -> None:
+        """Write nothing: the line of a request is the application's."""
+
+    def debug(self, *args: Any, **kwargs: Any) -> None:
+        """Write nothing."""
 
 
 class Worker(ThreadWorker):

@@ -1,10 +1,13 @@
 """What the service says of itself: log lines, Server-Timing, metrics."""
 
+import contextlib
 import io
 import json
 import logging
 import os
 import re
+import socket
+import tty
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
@@ -13,6 +16,7 @@ from flask import Response
 
 from conversations.api import request_log
 from conversations.api.context import current_context
+from conversations.api.log_stream import LogStream
 from conversations.inbox import api_keys
 from tests.conftest import contact
 from tests.servers import running_service
@@ -122,12 +126,64 @@ def test_a_library_that_warns_is_named(client, library_lines):
     assert line["event"] == "error connecting in 'pool-1'"
 
 
-def test_a_line_that_cannot_be_written_fails_no_request(client, monkeypatch):
-    reader, writer = os.pipe()
+def unread_pipe() -> tuple[int, int]:
+    return os.pipe()
+
+
+def unread_socket() -> tuple[int, int]:
+    reader, writer = socket.socketpair()
+    return reader.detach(), writer.detach()
+
+
+def unread_terminal() -> tuple[int, int]:
+    reader, writer = os.openpty()
+    tty.setraw(writer)
+    return reader, writer
+
+
+def read_all(reader: int) -> str:
+    """What there is to read at this moment."""
+    os.set_blocking(reader, False)
+    received = b""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(reader, 65536):
+            received += chunk
+    return received.decode()
+
+
+@pytest.mark.parametrize("open_unread", [unread_pipe, unread_socket, unread_terminal])
+def test_lines_that_nobody_reads_are_dropped_and_counted_and_nothing_waits(open_unread):
+    reader, writer = open_unread()
+    stream, total = LogStream(writer), 10_000
+    stream.describe_dropped = "dropped {}".format
+    for number in range(total):
+        stream.write(f"{number} {'x' * 100}")
+    assert os.get_blocking(writer)  # As other programs that share it expect.
+    received = read_all(reader)
+    stream.write("the end")
+    *lines, end = (received + read_all(reader)).splitlines()
+    assert end == "the end"
+    dropped = sum(int(line.split()[1]) for line in lines if line.startswith("dropped"))
+    written = [int(line.split()[0]) for line in lines if not line.startswith("dropped")]
+    assert written == sorted(set(written))
+    assert dropped == total - len(written) > 0
     os.close(reader)
-    monkeypatch.setattr(request_log, "STANDARD_OUTPUT", writer)
-    assert client.get("/livez").status_code == 200
+    stream.write("to nobody")
     os.close(writer)
+    stream.write("to nobody")
+
+
+def test_what_libraries_log_waits_for_nobody_either(client, monkeypatch):
+    reader, writer = os.pipe()
+    monkeypatch.setattr(request_log.STANDARD_ERROR, "descriptor", writer)
+    for _ in range(5_000):
+        logging.getLogger("psycopg.pool").warning("error connecting in %r", "pool-1")
+    assert read_all(reader)
+    logging.getLogger("psycopg.pool").warning("one more")
+    lines = read_all(reader).splitlines()
+    assert fields_of(lines[-1])["event"] == "one more"
+    assert fields_of(lines[-2])["event"] == "lines dropped"
+    assert int(fields_of(lines[-2])["count"]) > 1_000
 
 
 def test_metrics_are_not_served_unless_asked_for(client):

@@ -1,7 +1,10 @@
 """Keys in processes of their own: no worker takes a revoked one, nothing says one out loud."""
 
+import os
 import socket
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import httpx
@@ -12,9 +15,9 @@ from conversations.database import pool
 from conversations.inbox import api_keys
 from tests.api import hooks
 from tests.api.hooks import NAMES, put
-from tests.command_line import flask_process
+from tests.command_line import FLASK, ROOT, flask_process
 from tests.conftest import DATABASE_URL, contact, new_organization
-from tests.servers import free_port, running_service
+from tests.servers import free_port, running_service, wait_until
 
 LIST = "/v1/conversations"
 WORKERS = 3
@@ -146,3 +149,39 @@ def test_no_key_of_a_hook_is_ever_answered_or_logged(service):
             assert key.removeprefix("am_live_") not in text
     assert "/v1/hooks/twilio" in service.log()
     assert contact(1) not in service.log()
+
+
+def test_no_surroundings_bring_the_key_of_a_hook_into_the_log(tmp_path):
+    key, number = api_keys.new_key(), contact(1)
+    port = free_port()
+    arguments = (
+        "--access-logfile - --log-level debug --access-logformat %(r)s --statsd-host localhost:1"
+    )
+    env = {"GUNICORN_CMD_ARGS": arguments, "WEB_CONCURRENCY": "1", "FLASK_RUN_PORT": str(port)}
+    target = f"/v1/hooks/twilio?key={key}&number={number}"
+    requests = [f"POST {target} HTTP/1.0\r\n\r\n", f"POST {target} HTTX/1\r\n\r\n"]
+    with running_service(DATABASE_URL, **env) as service:
+        for request in requests:
+            raw(service, request)
+        logs = [service.log()]
+    with open(tmp_path / "log", "w+") as log:
+        flask = subprocess.Popen(
+            [FLASK, "run"], cwd=ROOT, env=os.environ | env, stdout=log, stderr=log
+        )
+        try:
+            wait_until(lambda: connects(port))
+            for request in requests:
+                raw(SimpleNamespace(port=port), request)
+        finally:
+            flask.terminate()
+            flask.wait(60)
+        logs.append((tmp_path / "log").read_text())
+    for text in logs:
+        assert "/v1/hooks/twilio" in text
+        assert key.removeprefix("am_live_") not in text
+        assert number.removeprefix("+") not in text
+
+
+def connects(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
