@@ -10,7 +10,7 @@ from tests.api import hooks
 from tests.api.hooks import AT, CARRIERS, MAKE, NAMES, SID, counts, put
 from tests.command_line import flask
 from tests.conftest import contact
-from tests.files.test_import_twilio import csv_bytes, resource, tally
+from tests.files.twilio import csv_bytes, resource, tally
 
 # Ids
 

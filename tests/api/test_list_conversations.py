@@ -8,8 +8,8 @@ import pytest
 
 from conversations.inbox import retention
 from schemas.fields import decode_base64url
-from tests.api.test_fields import COMPLAINTS
 from tests.conftest import assert_error, contact, new_organization
+from tests.expectations import COMPLAINTS
 
 PATH = "/v1/conversations"
 AT = "2026-04-28T12:00:01+00:00"

@@ -8,31 +8,7 @@ from conversations.inbox.message_ids import new_message_id
 from conversations.inbox.messages import complete_message, get_messages, record_messages
 from tests.command_line import flask
 from tests.conftest import SERVER_URL, new_database, using_database
-
-PAGE_EXAMPLE = [
-    {
-        "phone_number_id": "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e",
-        "phone_number": "+15551112222",
-        "contact_number": "+15554443333",
-        "last_message_at": "2026-04-28T12:00:01Z",
-        "last_message_direction": "inbound",
-        "last_message_preview": "Cancel my appointment please",
-        "last_message_body_redacted_at": None,
-        "message_count": 14,
-        "consent": {"opted_in": True, "opted_in_at": "2026-04-01T09:00:00Z"},
-    },
-    {
-        "phone_number_id": "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e",
-        "phone_number": "+15551112222",
-        "contact_number": "+15558889999",
-        "last_message_at": "2026-01-10T08:00:00Z",
-        "last_message_direction": "outbound",
-        "last_message_preview": "[redacted]",
-        "last_message_body_redacted_at": "2026-04-10T03:11:42Z",
-        "message_count": 6,
-        "consent": None,
-    },
-]
+from tests.expectations import PAGE_EXAMPLE
 
 
 @pytest.fixture

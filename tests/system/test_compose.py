@@ -14,7 +14,7 @@ import yaml
 from conversations import settings
 from tests.conftest import SERVER_URL, new_database
 from tests.servers import ROOT, wait_until
-from tests.system.test_platforms import environment
+from tests.system.processes import environment, variables
 
 TEXT = (ROOT / "compose.yaml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
@@ -22,11 +22,6 @@ SERVICES = COMPOSE["services"]
 EXAMPLE = (ROOT / ".env.example").read_text()
 # What gunicorn gives its workers to finish; see gunicorn.conf.py.
 GRACE = timedelta(seconds=25)
-
-
-def variables(text: str) -> dict[str, str]:
-    """Return the variables of a file such as .env, those in comments too."""
-    return dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text, re.MULTILINE))
 
 
 def test_the_example_has_every_variable_of_compose_with_its_default():

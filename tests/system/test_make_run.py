@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from tests.command_line import ROOT, flask_process
-from tests.inbox.test_demo import PAGE_EXAMPLE
+from tests.expectations import PAGE_EXAMPLE
 from tests.load import Load
 from tests.servers import free_port, wait_until
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import DATABASE_URL, contact, new_organization
-from tests.docs.test_recipes import run
+from tests.docs.recipes import run
 from tests.fronts import running_nginx, running_nginx_with_tls
 from tests.servers import Service, free_port, running_service, wait_until
 

@@ -24,7 +24,7 @@ import pytest
 from conversations.inbox.message_ids import carrier_message_id
 from tests.command_line import flask_process
 from tests.conftest import SERVER_URL, Organization, new_database, new_organization, using_database
-from tests.inbox.test_model import Model, text
+from tests.inbox.model import Model, text
 from tests.servers import running_service
 
 NUMBERS = ["+15551112222", "+15551113333"]

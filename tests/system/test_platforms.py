@@ -1,6 +1,5 @@
 """What platforms read, run as far as it runs without them: Procfile, app.json, Dockerfile."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -8,13 +7,13 @@ import sys
 import uuid
 from pathlib import Path
 
-import httpx
 import orjson
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from tests.conftest import SERVER_URL, new_database
 from tests.servers import ROOT, free_port, wait_until
+from tests.system.processes import answers, environment, start
 
 # The instructions of the Dockerfile that carry a command, in their order.
 HEALTHCHECK, COMMAND = map(
@@ -23,29 +22,9 @@ HEALTHCHECK, COMMAND = map(
 APP_JSON = orjson.loads((ROOT / "app.json").read_bytes())
 
 
-def environment(**variables: object) -> dict:
-    """The variables of a platform's process, with the installed programs in its path."""
-    env = os.environ | {name: str(value) for name, value in variables.items()}
-    return env | {"PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
-
-
-def start(command: list[str], env: dict, folder: Path = ROOT) -> subprocess.Popen:
-    pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=folder, env=env, stdout=pipe, stderr=subprocess.STDOUT, text=True
-    )
-
-
 def honcho(line: str, env: dict) -> subprocess.Popen:
     """Start a line of the Procfile the way that Foreman does."""
     return start(["honcho", "--no-colour", "start", line], env)
-
-
-def answers(port: int, path: str) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def test_the_release_line_makes_the_schema_that_the_web_line_asks_for():

@@ -16,8 +16,7 @@ import pytest
 from conversations import settings
 from tests.conftest import DATABASE_URL
 from tests.servers import ROOT, free_port, wait_until
-from tests.system.test_compose import variables
-from tests.system.test_platforms import answers, environment, start
+from tests.system.processes import answers, environment, start, variables
 
 DEPLOY = ROOT / "deploy"
 UNITS = sorted(path for path in DEPLOY.glob("conversations*.*") if path.suffix != ".example")

@@ -1,0 +1,42 @@
+"""The recipes of docs/api.md, run as they are printed, but on small pages."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.servers import ROOT
+
+DOCUMENT = (ROOT / "docs" / "api.md").read_text()
+
+
+RECIPES = {
+    name: (language, code)
+    for name, language, code in re.findall(
+        r"<!-- recipe: ([\w-]+) -->\n```(\w+)\n(.*?)```", DOCUMENT, re.DOTALL
+    )
+}
+
+
+def run(name: str, url: str, key: str, folder) -> str:
+    """Run a recipe in a folder and return what it printed; it must succeed."""
+    language, code = RECIPES[name]
+    if language == "sh" and not (shutil.which("curl") and shutil.which("jq")):
+        pytest.skip("no curl and jq: apt-get install curl jq, or make test")
+    interpreter = {"sh": "sh", "python": sys.executable}[language]
+    small = re.sub(r"limit(=|\": )200", r"limit\g<1>3", code)
+    result = subprocess.run(
+        [interpreter, "-c", small.replace("http://localhost:8000", url)],
+        cwd=folder,
+        env=os.environ | {"KEY": key},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout
