@@ -35,6 +35,7 @@ class Browser:
     """Headless Chromium, driven over WebDriver (https://www.w3.org/TR/webdriver2)."""
 
     def __init__(self, driver_url: str, profile: str):
+        self._origins: set[str] = set()
         self._urls: list[str] = []
         self._responses: list[tuple[str, int]] = []
         self._http = httpx.Client(base_url=driver_url, timeout=60, trust_env=False)
@@ -62,7 +63,10 @@ class Browser:
         self._http.close()
 
     def open_tab(self) -> None:
-        """Go on in a new tab, of which nothing was asked yet."""
+        """Go on in a new tab, for which nothing is stored or allowed, and nothing was asked."""
+        for origin in self._origins:
+            self.devtools("Storage.clearDataForOrigin", origin=origin, storageTypes="local_storage")
+        self.devtools("Browser.resetPermissions")
         tab = self._post(f"{self._session}/window/new", type="tab")["handle"]
         self._http.delete(f"{self._session}/window")
         self._post(f"{self._session}/window", handle=tab)
@@ -72,6 +76,8 @@ class Browser:
         self.responses()
 
     def open(self, url: str) -> None:
+        if url.startswith("http"):
+            self._origins.add("{0.scheme}://{0.netloc}".format(urlsplit(url)))
         self._post(f"{self._session}/url", url=url)
 
     def run(self, script: str):

@@ -12,8 +12,9 @@ from pathlib import Path
 from flask import Blueprint, Response, abort, redirect, request
 from werkzeug.wrappers import Response as WerkzeugResponse
 
+from conversations.api import auth
 from conversations.api.envelope import COMPRESS_FROM_BYTES, success
-from conversations.inbox import status
+from conversations.inbox import api_keys, status
 
 HERE = Path(__file__).parent
 SWAGGER_UI = Path(str(files("flask_swagger_ui") / "dist"))
@@ -27,8 +28,10 @@ FILES = {
     "/docs/swagger-ui-bundle.js": (SWAGGER_UI / "swagger-ui-bundle.js", "text/javascript"),
     "/inbox": (HERE / "inbox_page/page.html", "text/html"),
     "/inbox/page.css": (HERE / "inbox_page/page.css", "text/css"),
-    "/inbox/page.js": (HERE / "inbox_page/page.js", "text/javascript"),
-    "/inbox/feed.js": (HERE / "inbox_page/feed.js", "text/javascript"),
+    **{
+        f"/inbox/{name}.js": (HERE / f"inbox_page/{name}.js", "text/javascript")
+        for name in ("page", "pane", "items", "contacts", "news", "feed")
+    },
 }
 # Read at the start, so that all files are of the version that runs.
 CONTENTS = {path: file.read_bytes() for path, (file, _) in FILES.items()}
@@ -79,6 +82,16 @@ def show_inbox() -> Response:
     policy = f"{POLICY}; require-trusted-types-for 'script'; trusted-types 'none'"
     headers = {"Content-Security-Policy": policy, "Cross-Origin-Opener-Policy": "same-origin"}
     return file_response("/inbox", headers)
+
+
+@public.get("/inbox/scopes")
+def show_scopes_file() -> Response:
+    """Return the scopes of the request's key, none for one that is not live.
+
+    The inbox page asks, so that a key that may read less than the page can show is never refused.
+    """
+    api_key = api_keys.find_live_key(auth.header_token("bearer"))
+    return success({"scopes": api_key.scopes if api_key else []})
 
 
 @public.get("/docs/<name>")

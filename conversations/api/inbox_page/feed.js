@@ -9,16 +9,15 @@ const SENTENCES = {
   401: "The service does not accept this key: it is wrong, expired or revoked.",
   403: "This key may not read the inbox: it lacks the scope conversations:read.",
   404: "This conversation does not exist, or not for this key.",
+  422: "The address of this page names a filter that the service does not know.",
   503: "The inbox is not available: its database is away or busy. This page goes on by itself.",
 };
 
 /** What went wrong with a request: a sentence, and the response's status, or 0 without one. */
 export class Problem extends Error {
   constructor(status, error) {
-    const details = Object.entries(error?.details ?? {}).map((detail) => detail.join(" "));
-    const sentence = SENTENCES[status >= 502 ? 503 : status]
-      ?? `The service responded with status ${status}. ${error?.request_id ?? ""}`;
-    super(details.length ? `The filter is not valid: ${details.join(", ")}.` : sentence);
+    super(SENTENCES[status >= 502 ? 503 : status]
+      ?? `The service responded with status ${status}. ${error?.request_id ?? ""}`);
     this.status = status;
   }
 }
@@ -41,6 +40,7 @@ export async function ask(path, parameters, etag) {
 export class Feed {
   rows = [];
   total = 0;
+  isRead = false;
   cursor = null;
   #etag = null;
   #last = Promise.resolve();
@@ -65,7 +65,7 @@ export class Feed {
     if (!first) return false;
     let read = { rows: first.data, cursor: first.meta.next_cursor };
     while (read.cursor && read.rows.length < this.rows.length) read = await this.#further(read);
-    Object.assign(this, read, { total: first.meta.total });
+    Object.assign(this, read, { total: first.meta.total, isRead: true });
     this.#etag = first.etag;
     return true;
   }

@@ -1,233 +1,191 @@
-// The page: the list of conversations beside the messages of one, both kept fresh.
-// What others wrote is only ever set as text, in elements that keep its direction to themselves.
+// The page: the list of conversations beside the messages of one, both kept fresh. Its address
+// names after the # which conversation is open and what the filters are.
 
+import { isLike, isName, isWhole, meantBy } from "./contacts.js";
 import { Feed, Problem, ask } from "./feed.js";
+import {
+  TIME_ZONE, consentBadge, contactItem, counted, dayOf, make, messageItems, span,
+} from "./items.js";
+import { forget, meet, see, unseenTeller } from "./news.js";
+import { Pane } from "./pane.js";
 
 const POLL_MS = 3_000;
-const NEAR_PX = 800; // So near to the end of what has been read, the page reads on.
-const AT_NEWEST_PX = 32;
+const HIDDEN_POLL_MS = 30_000;
+const TYPING_MS = 300;
+const LOADED_FOR_A_SEARCH = 200;
 const find = (selector) => document.querySelector(selector);
+const FILTERS = ["phone_number_id", "opted_in", "contact_number"];
+const CLOSED = { conversation: "" };
 const filters = find("#filters");
-const numbers = filters.elements.phone_number_id.options;
-let areNumbersKnown = false;
-let openId = null;
+const { phone_number_id: numbers, opted_in: consents } = filters.elements;
+const all = new Feed("v1/conversations"); // Read always: from its rows the page knows the news.
+let meant = []; // The numbers that the contact may mean.
+let sought = null; // What the list on the screen is the result of.
+let knowsKey = false;
 let timer;
-const printer = (options) => new Intl.DateTimeFormat(undefined, options).format;
-const printTime = printer({ timeStyle: "short" });
-const printDate = printer({ dateStyle: "medium" });
-const printLongDate = printer({ dateStyle: "full" });
-const printInstant = printer({ dateStyle: "full", timeStyle: "long" });
-const dayOf = (instant) => new Date(instant).toDateString();
-const counted = (count, noun) => `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
+let typing;
 
-/** Return an element with these properties and children. A string becomes text. */
-function make(tag, properties, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
+/** What the address names. */
+const place = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+const soughtNow = () => JSON.stringify(FILTERS.map((name) => place()[name]));
+const openId = () => (/^[\w-]{22}$/.test(place().conversation) ? place().conversation : null);
+
+/** Return the address of this place with changes. What is empty is left out. */
+function addressOf(changes) {
+  const named = Object.entries({ ...place(), ...changes }).filter(([, value]) => value);
+  return `#${new URLSearchParams(named)}`;
 }
-const span = (className, text, title = "") => make("span", { className, title }, text);
+const replaceAddress = (changes) => history.replaceState(null, "", addressOf(changes));
 
-/** Return an instant in the reader's time zone: the date, or on the same day the time. */
-function timeOf(instant, day) {
-  const date = new Date(instant);
-  const text = dayOf(instant) === day ? printTime(date) : printDate(date);
-  return make("time", { dateTime: instant, title: printInstant(date) }, text);
-}
-
-function consentBadge(consent) {
-  if (!consent) return span("badge", "no consent", "Neither opt-in nor opt-out is on record");
-  const at = consent.opted_in_at;
-  const title = at ? `Latest opt-in: ${printInstant(new Date(at))}` : "Never opted in";
-  const word = consent.opted_in ? "in" : "out";
-  return span(`badge ${word}`, `opted ${word}`, title);
+/** Return what the list shows: its rows with where they lead and what marks them. */
+function listItems(rows) {
+  const [isUnseen, today, id] = [unseenTeller(), dayOf(Date.now()), openId()];
+  return new Map(rows.map((row) => {
+    const { phone_number_id, contact_number } = row;
+    const href = addressOf(row.id ? { conversation: row.id } // Else a row of GET /v1/consent.
+      : { ...CLOSED, phone_number_id, contact_number, opted_in: "" });
+    const isMarked = isUnseen(row) && (row.id !== id || document.hidden);
+    return [{ ...row, href, today, isUnseen: isMarked }, contactItem];
+  }));
 }
 
-function previewOf({ last_message_preview: preview, last_message_body_redacted_at: redactedAt }) {
-  if (redactedAt || preview === "[media]") return span("note", preview);
-  return preview ? make("bdi", {}, preview) : span("note", "[no text]");
-}
-
-function conversationItem(row) {
-  const isInbound = row.last_message_direction === "inbound";
-  const word = { role: "img", ariaLabel: isInbound ? "Received" : "Sent", className: "arrow" };
-  const arrow = make("span", word, isInbound ? "←" : "→");
-  const facts = `${row.phone_number} · ${counted(row.message_count, "message")}`;
-  return make("li", { id: row.id }, make("a", { href: `#conversation=${row.id}` },
-    span("contact", row.contact_number), " ", timeOf(row.last_message_at, row.today),
-    make("span", { className: "preview" }, arrow, " ", previewOf(row)),
-    span("facts", facts), " ", consentBadge(row.consent)));
-}
-
-/** Return a link to an attachment. What is not an address of the web stays a text. */
-function mediaLink(href) {
-  if (!/^https?:\/\//i.test(href)) return span("note", href);
-  const link = make("a", { href, target: "_blank", rel: "noopener noreferrer" });
-  link.append(link.href); // As the browser writes it: percent-encoded, so that it cannot mislead.
-  return link;
-}
-
-function messageItem({ body, direction, media_urls, created_at: at, redacted_at: redactedAt }) {
-  const item = make("li", { className: `message ${direction}` }, ...media_urls.map(mediaLink));
-  if (body) item.prepend(make("p", { dir: "auto" }, body));
-  if (redactedAt) item.append(span("note", `[redacted] on ${printDate(new Date(redactedAt))}`));
-  else if (!item.firstChild) item.append(span("note", body === null ? "[media]" : "[no text]"));
-  const word = direction === "inbound" ? "Received " : "Sent ";
-  item.append(make("footer", {}, span("unseen", word), timeOf(at, dayOf(at))));
-  return item;
-}
-
-const dayItem = (day) => make("li", { className: "day quiet" }, printLongDate(new Date(day)));
-/** Return what a thread shows with what makes items of it: days, and their messages. */
-const messageItems = (rows) => new Map(rows.toReversed().flatMap((message) => [
-  [dayOf(message.created_at), dayItem], [message, messageItem],
-]));
-
-/** Return the same of the list, where a row of today shows its time. */
-const conversationItems = (rows) => new Map(rows.map((row) => [
-  { ...row, today: dayOf(Date.now()) }, conversationItem,
-]));
-
-/** A feed on the screen. What the reader looks at keeps its place while items come and go. */
-class Pane {
-  feed = null;
-  #drawn = new Map();
-  #newest = null;
-
-  constructor(name, itemsOf, afterDrawing) {
-    const [scroller, ol, end, pill] = [".scroller", "ol", ".end", ".pill"]
-      .map((part) => find(`${name} ${part}`));
-    Object.assign(this, { itemsOf, afterDrawing, scroller, ol, end, pill });
-    pill.addEventListener("click", () => { scroller.scrollTop = 0; });
-    scroller.addEventListener("scroll", () => {
-      pill.hidden ||= this.#pxFromNewest < AT_NEWEST_PX;
-      attempt(() => this.fill());
-    });
-  }
-
-  /** Show another feed, or null for none. */
-  show(feed) {
-    this.feed = feed;
-    this.#newest = null;
-    this.#put(new Map());
-    this.pill.hidden = true;
-    this.end.textContent = "";
-  }
-
-  /** Read the feed's page at the cursor, or without one all again, and show what has changed. */
-  async read(cursor) {
-    const { feed } = this;
-    if (await feed?.read(cursor) && feed === this.feed) this.#draw(feed);
-  }
-
-  /** Read on while the end of what has been read is near. */
-  async fill() {
-    const pxInAll = () => this.scroller.scrollHeight - this.scroller.clientHeight;
-    while (this.feed?.cursor && pxInAll() - this.#pxFromNewest < NEAR_PX) {
-      await this.read(this.feed.cursor);
-    }
-  }
-
-  /** A scroller begins at the newest: the list's at its top, the thread's at its bottom. */
-  get #pxFromNewest() { return Math.abs(this.scroller.scrollTop); }
-
-  #draw({ rows, cursor }) {
-    const { ol, scroller } = this;
-    const newest = rows.length && rows[0].id + rows[0].last_message_at;
-    const isNew = this.#newest !== null && newest !== this.#newest;
-    const isAtNewest = this.#newest === null || this.#pxFromNewest < AT_NEWEST_PX;
-    const focused = ol.contains(document.activeElement) && document.activeElement.parentNode.id;
-    const topOf = (node) => node.getBoundingClientRect().top;
-    const visible = [...ol.children].map((node) => [node, topOf(node)])
-      .filter(([, top]) => top >= topOf(scroller));
-    this.#newest = newest;
-    this.#put(this.itemsOf(rows));
-    this.end.textContent = cursor ? "Loading…" : rows.length ? "" : "No conversations.";
-    // An item that has changed is another node, so the first that is still there has its place.
-    const [anchor, top] = visible.find(([node]) => node.isConnected) ?? [];
-    if (isAtNewest) scroller.scrollTop = 0;
-    else if (anchor) scroller.scrollTop += topOf(anchor) - top;
-    if (focused) document.getElementById(focused)?.firstChild.focus({ preventScroll: true });
-    this.pill.hidden &&= !isNew || isAtNewest;
-    this.afterDrawing(this.feed, isNew);
-  }
-
-  /** Put the items into the list. What is there already and has not changed stays as it is. */
-  #put(items) {
-    const before = this.#drawn;
-    this.#drawn = new Map([...items].map(([content, build]) => {
-      const name = JSON.stringify(content);
-      return [name, before.get(name) ?? build(content)];
-    }));
-    for (const [name, node] of before) if (!this.#drawn.has(name)) node.remove();
-    let next = this.ol.firstChild;
-    for (const node of this.#drawn.values()) {
-      if (node === next) next = next.nextSibling;
-      else this.ol.insertBefore(node, next);
-    }
-  }
-}
-
-const thread = new Pane("#thread", messageItems, () => attempt(describeOpen));
-const list = new Pane("#list", conversationItems, ({ rows, total }, isNew) => {
-  find("#total").textContent = counted(total, "conversation");
-  if (isNew && rows.length) find("#news").textContent = `New: ${rows[0].contact_number}`;
-  for (const row of rows) offerNumber(row.phone_number_id, row.phone_number);
+const list = new Pane("#list", { itemsOf: listItems, attempt, afterDrawing() {
+  const { total, rows, path } = list.feed;
+  find("#total").textContent = path === all.path
+    ? counted(total, "conversation") : `${total.toLocaleString()} opted out`;
+  find("#found").textContent = list.isWanted ? searchResult() : "";
+  for (const row of rows) offer(numbers, row.phone_number_id, row.phone_number);
   attempt(describeOpen);
-});
+} });
+const thread = new Pane("#thread", { itemsOf: messageItems, attempt, afterDrawing() {
+  const [newest] = thread.feed.rows;
+  if (newest && !document.hidden) see(openId(), newest.created_at);
+  showNews();
+  attempt(describeOpen);
+} });
 
-function offerNumber(id, number) {
-  if ([...numbers].every(({ value }) => value !== id)) numbers.add(new Option(number, id));
+/** Return how many of the rows that are loaded are like the contact, and how to find all. */
+function searchResult() {
+  const { rows: { length: found }, feed: { rows: { length: loaded }, cursor } } = list;
+  const whole = meant.find(isWhole);
+  const { phone_number_id, opted_in, contact_number: contact } = place();
+  const among = phone_number_id || opted_in ? " among those filtered" : "";
+  if (!found && whole) return `No conversation with ${whole}${among}`;
+  if (!cursor) return `${found || "None"} of ${counted(loaded, "conversation")}`;
+  const kind = isName(contact) ? "name" : "number";
+  return `${found || "None"} of the ${loaded} loaded; type the whole ${kind} to search all`;
 }
 
-/** Offer all numbers. A key that may not list them has those of the conversations it has seen. */
-async function readNumbers() {
+/** Show the conversations that the address names: those of a whole number, else what is like it. */
+async function search() {
+  const { phone_number_id, opted_in, contact_number: contact } = place();
+  const isOut = opted_in === "out";
+  const given = { phone_number_id, opted_in: isOut ? "false" : opted_in };
+  const path = isOut ? "v1/consent" : all.path;
+  const wanted = soughtNow();
+  const feed = phone_number_id || opted_in ? new Feed(path, given) : all;
+  meant = contact ? meantBy(contact, [...numbers.options].map((option) => option.text)) : [];
+  const exact = meant.map((number) => new Feed(path, { ...given, contact_number: number }));
+  await Promise.all([feed, ...exact].map((each) => each.isRead || each.read()));
+  const hit = exact.find((each) => each.total);
+  while (contact && !hit && feed.cursor && feed.rows.length < LOADED_FOR_A_SEARCH) {
+    await feed.read(feed.cursor);
+  }
+  if (wanted !== soughtNow()) return; // The reader has gone on typing.
+  sought = wanted;
+  const isWanted = contact && !hit ? (row) => isLike(row.contact_number, contact, meant) : null;
+  list.show(hit ?? feed, isWanted);
+}
+
+/** Offer an option of a filter, and choose it if the address names it. */
+function offer(select, value, text) {
+  if ([...select.options].some((option) => option.value === value)) return;
+  const isChosen = place()[select.name] === value;
+  select.add(new Option(text, value, isChosen, isChosen));
+}
+
+/** Ask what the key may do, so that the page asks for nothing that is refused; then the numbers. */
+async function learn() {
+  if (knowsKey) return;
+  const { scopes } = (await ask("inbox/scopes", {})).data;
   const feed = new Feed("v1/phone-numbers");
-  const accept = (problem) => { if (![403, 404].includes(problem.status)) throw problem; };
-  do await feed.read(feed.cursor).catch(accept); while (feed.cursor);
-  for (const row of feed.rows) offerNumber(row.id, row.phone_number);
-  areNumbersKnown = true;
+  if (scopes.includes("numbers:read")) do await feed.read(feed.cursor); while (feed.cursor);
+  for (const row of feed.rows) offer(numbers, row.id, row.phone_number);
+  if (scopes.includes("consent:read")) offer(consents, "out", "Opted out");
+  else if (place().opted_in === "out") replaceAddress({ opted_in: consents.value = "" });
+  knowsKey = true;
 }
 
-function applyFilters() {
-  const given = Object.fromEntries(new FormData(filters));
-  const contact = given.contact_number.trim();
-  // Of a number as people write it, such as +1 (555) 444-3333, only the digits count.
-  const isNumber = /^\+?[\d ().-]+$/.test(contact);
-  given.contact_number = isNumber ? contact.replace(/[ ().-]/g, "") : contact;
-  list.show(new Feed("v1/conversations", given));
-  tick();
+/** Read the newest conversations, and say which of them are news. */
+async function readNews() {
+  const newest = all.isRead ? all.rows[0]?.last_message_at ?? "" : null;
+  const nameOf = (row) => row.id + row.last_message_at;
+  const known = new Set(all.rows.map(nameOf));
+  if (!await all.read() || !all.rows.length) return;
+  meet(all.rows, newest ?? all.rows[0].last_message_at);
+  showNews();
+  const isUnseen = unseenTeller();
+  const news = all.rows.filter((row) => isUnseen(row) && !known.has(nameOf(row)));
+  if (newest === null || !news.length) return;
+  find("#news").textContent = `New: ${news[0].contact_number}`;
+  const isLookedAt = !document.hidden && document.hasFocus();
+  if (!isLookedAt && self.Notification?.permission === "granted") news.slice(0, 3).forEach(notify);
+}
+
+function notify({ id, contact_number: contact }) {
+  try {
+    const options = { tag: id, body: "The text is in the inbox." };
+    const shown = new Notification(`New message from ${contact}`, options);
+    shown.onclick = () => { focus(); location.hash = addressOf({ conversation: id }); };
+  } catch { /* Browsers of phones have no notifications for a page that is merely open. */ }
+}
+
+/** Mark what is unseen in the list, and count it in the title of the tab. */
+function showNews() {
+  const isUnseen = unseenTeller();
+  const count = all.rows.filter((row) => isUnseen(row)).length;
+  document.title = count ? `(${count}) Inbox` : "Inbox";
+  if (list.feed?.isRead) list.draw();
+  find("#notify").hidden = self.Notification?.permission !== "default" || !isSecureContext;
 }
 
 /** Open the conversation that the address names, or close the open one. */
 function route(event) {
   if (/\bkey=/.test(location.hash)) return location.reload(); // It is taken as at the start.
-  const id = new URLSearchParams(location.hash.slice(1)).get("conversation");
-  const before = document.getElementById(openId);
-  openId = /^[\w-]{22}$/.test(id) ? id : null;
-  document.body.dataset.pane = openId ? "thread" : "list";
+  const id = openId();
+  const before = document.querySelector("#list [aria-current]");
+  document.body.dataset.pane = id ? "thread" : "list";
+  find("#back").href = addressOf(CLOSED);
   find("#about").replaceChildren();
-  thread.show(openId && new Feed(`v1/conversations/${openId}/messages`, { order: "desc" }));
+  thread.show(id && new Feed(`v1/conversations/${id}/messages`, { order: "desc" }));
+  for (const field of filters.elements) field.value = place()[field.name] ?? "";
   attempt(describeOpen);
   tick();
-  if (event) (openId ? thread.scroller : before?.firstChild)?.focus({ preventScroll: true });
+  if (event) (id ? thread.scroller : before)?.focus({ preventScroll: true });
 }
 
 /** Mark the open conversation in the list, and say above its messages whose they are. */
 async function describeOpen() {
-  const id = openId;
+  const id = openId();
   for (const item of list.ol.children) item.firstChild.ariaCurrent = item.id === id || null;
-  let row = list.feed.rows.find((each) => each.id === id);
+  let row = [...all.rows, ...list.feed?.rows ?? []].find((each) => each.id === id);
   const message = thread.feed?.rows[0];
   if (!row && message) {
     const contact = message[message.direction === "inbound" ? "from_number" : "to_number"];
     const { phone_number_id } = message;
-    [row] = (await ask("v1/conversations", { phone_number_id, contact_number: contact })).data;
+    [row] = (await ask(all.path, { phone_number_id, contact_number: contact })).data;
   }
-  if (!row || id !== openId) return;
-  const facts = `with ${row.phone_number} · ${counted(row.message_count, "message")}`;
+  if (!row || id !== openId()) return;
+  const count = counted(row.message_count, "message");
+  const facts = `with ${row.phone_number} · ${count} · times in ${TIME_ZONE}`;
   find("#about").replaceChildren(
     make("h2", {}, row.contact_number), span("facts", facts), consentBadge(row.consent));
+}
+
+/** Print the open conversation, all of it. */
+async function printAll() {
+  while (thread.feed?.cursor) await thread.read(thread.feed.cursor);
+  print();
 }
 
 /** Do something that asks the service, and say what went wrong, if anything. */
@@ -242,44 +200,66 @@ async function attempt(job) {
   }
 }
 
-/** Show what is new, now and then every few seconds while the page is visible. */
+/** Show what is new, now and then every few seconds. While nobody sees the page, only the news. */
 async function tick() {
   clearTimeout(timer);
-  if (document.hidden || !sessionStorage.apiKey) return;
+  if (!sessionStorage.apiKey) return;
   await attempt(async () => {
-    await Promise.all([list, thread].map((pane) => pane.read().then(() => pane.fill())));
-    if (!areNumbersKnown) await readNumbers();
+    await Promise.all([readNews(), learn()]);
+    if (sought !== soughtNow()) await search();
+    const panes = document.hidden ? [] : list.feed === all ? [thread] : [thread, list];
+    await Promise.all(panes.map((pane) => pane.read()));
+    await Promise.all([thread, list].map((pane) => pane.fill()));
     find("#banner").textContent = "";
     document.body.dataset.view = "inbox";
   });
+  wait();
+}
+
+function wait() {
   clearTimeout(timer);
-  timer = setTimeout(tick, POLL_MS);
+  timer = setTimeout(tick, document.hidden ? HIDDEN_POLL_MS : POLL_MS);
+}
+
+/** Take the filters into the address, once the reader does not type for a moment. */
+function onInput() {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    const given = Object.fromEntries(new FormData(filters));
+    replaceAddress({ ...given, contact_number: given.contact_number.trim() });
+    find("#back").href = addressOf(CLOSED);
+    tick();
+  }, TYPING_MS);
 }
 
 /** Escape closes the conversation, the arrows go from one to the next, and Enter opens a link. */
 function onKeyDown({ key, target }) {
   if (target.closest("input, select")) return;
-  if (key === "Escape") location.hash = "";
+  if (key === "Escape") location.hash = addressOf(CLOSED);
   const step = { ArrowDown: 1, ArrowUp: -1 }[key];
   if (!step || target.closest("#thread")) return;
   const links = [...list.ol.querySelectorAll("a")];
   links[Math.max(links.indexOf(document.activeElement) + step, 0)]?.focus();
 }
 
-const fragment = new URLSearchParams(location.hash.slice(1));
-if (fragment.has("key")) { // Read once and removed, so that nobody else sees the key.
-  sessionStorage.apiKey = fragment.get("key");
-  fragment.delete("key");
-  history.replaceState(null, "", `${location.pathname}${location.search}#${fragment}`);
+if ("key" in place()) { // Read once and removed, so that nobody else sees the key.
+  sessionStorage.apiKey = place().key;
+  replaceAddress({ key: "" });
 }
 document.body.dataset.view = sessionStorage.apiKey ? "inbox" : "key";
 const restart = (key) => { sessionStorage.apiKey = key.trim(); location.reload(); };
 find("#key-form").addEventListener("submit", () => restart(find("#key").value));
-find("#forget").addEventListener("click", () => restart(""));
-for (const type of ["change", "search"]) filters.addEventListener(type, applyFilters);
+find("#forget").addEventListener("click", () => {
+  forget();
+  history.replaceState(null, "", "#");
+  restart("");
+});
+find("#notify").addEventListener("click", () => Notification.requestPermission().then(showNews));
+find("#print").addEventListener("click", () => attempt(printAll));
+filters.addEventListener("input", onInput);
 addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", route);
 addEventListener("keydown", onKeyDown);
-document.addEventListener("visibilitychange", tick);
-applyFilters();
+addEventListener("storage", showNews); // Another tab has marked something as seen.
+document.addEventListener("visibilitychange", () => (document.hidden ? wait() : tick()));
 route();
