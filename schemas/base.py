@@ -73,7 +73,7 @@ class RequestSchema(Schema):
             if key not in self._keys:
                 # A guess helps a person; a flood of names, or a very long one, is no typing error.
                 is_typo = len(complaints) < 10 and len(key) <= 40
-                close = get_close_matches(key, sorted(self._keys), n=1) if is_typo else []
+                close = get_close_matches(key, sorted(self._keys), 1, 0.65) if is_typo else []
                 hint = f"; did you mean {close[0]}?" if close else ""
                 complaints[key] = f"unknown {self.noun}{hint}"
         return complaints

@@ -174,7 +174,7 @@ def using_database(url: str) -> Iterator[None]:
 class Silent:
     """A listener of an import that says nothing."""
 
-    def read(self, size_bytes):
+    def read(self):
         pass
 
     def rejected(self, line, reason):

@@ -1,6 +1,9 @@
 """Arguments and options of commands, checked as strictly as the fields of a request."""
 
+import os
 import re
+import stat
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
 
@@ -91,3 +94,29 @@ REJECTED = click.option(
     type=click.Path(dir_okay=False),
     help="The file that rejected rows are copied to.",
 )
+DRY_RUN = click.option(
+    "--dry-run", is_flag=True, help="Read and check the whole file and write nothing."
+)
+
+
+def format_option(formats: Collection[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option that names one of some formats."""
+    return click.option(
+        "--format",
+        type=click.Choice(list(formats)),
+        default="ndjson",
+        help="The format of the file. Default: ndjson.",
+    )
+
+
+def import_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that both imports take."""
+    return REJECTED(DRY_RUN(function))
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file that only its owner can read, for it holds what people wrote."""
+    descriptor = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.fchmod(descriptor, 0o600)
+    return descriptor

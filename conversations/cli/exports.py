@@ -1,8 +1,6 @@
 """Commands that export what the imports take."""
 
 import errno
-import os
-import stat
 import sys
 from collections.abc import Callable
 from typing import BinaryIO
@@ -10,7 +8,7 @@ from uuid import UUID
 
 import click
 
-from conversations.cli.arguments import ORGANIZATION
+from conversations.cli.arguments import ORGANIZATION, open_private
 from conversations.cli.command import command, require_organization
 from conversations.files import exports
 
@@ -39,18 +37,10 @@ def _export(export: Callable[[UUID, BinaryIO], int], organization_id: UUID, path
         if path == "-":
             count = export(organization_id, sys.stdout.buffer)
         else:
-            with open(path, "wb", opener=_open_private) as file:
+            with open(path, "wb", opener=open_private) as file:
                 count = export(organization_id, file)
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # A reader that has enough is no error; click ends the command quietly.
         raise click.ClickException(f"{path}: {error.strerror}") from error
     click.echo(f"exported {count}", err=True)
-
-
-def _open_private(path: str, flags: int) -> int:
-    """Open a file that only its owner can read, for it holds what people wrote."""
-    descriptor = os.open(path, flags, 0o600)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.fchmod(descriptor, 0o600)
-    return descriptor

@@ -1,57 +1,174 @@
-"""Tells a file of another format by its first bytes, so that it gets one sentence as a whole."""
+"""The formats of imports, and files of other formats, which get one sentence as a whole."""
 
+import gzip
+import io
 import re
-import zlib
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import BinaryIO
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, BinaryIO, cast
 
-BROKEN_FILE = (OSError, EOFError, zlib.error)
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-GZIP = b"\x1f\x8b"
-LOG_HEADER = rb"(?=.*\bFrom\b)(?=.*\bTo\b)(?=.*\bBody\b)(?=.*\bSid\b)"
+from conversations.files import ndjson, twilio
+from conversations.files.rows import (
+    BROKEN_FILE,
+    BYTE_ORDER_MARK,
+    Export,
+    Options,
+    Reader,
+    UnreadableFile,
+)
 
-# How files of other formats begin, and what to do with them.
-UNREADABLE = {GZIP: "is compressed with gzip: unpack it first"}
-UNREADABLE |= {rb"\xff\xfe|\xfe\xff|(?s:.?)\0": "is UTF-16: save it as UTF-8"}
-NOT_JSON_LINES = UNREADABLE | {
-    rb"\[": "is one JSON array: write an object a line, as with jq -c '.[]'",
-    rb'\{(?s:.*)(?<!\\)"messages"\s*:\s*\[': "is a page of Twilio's API: write an object a line, "
-    "as with jq -c '.messages[]'",
-    rb'\{\s*\n\s*"': "is JSON over several lines: write an object a line, as with jq -c .",
-    LOG_HEADER: "is CSV: Twilio's message log needs --format twilio-csv",
+
+@dataclass(frozen=True)
+class Format:
+    """One format: its reader, the options that it takes, and the kinds of files that it may be.
+
+    `is_json` tells JSON from CSV and XML. `unpacks`: the file may be compressed with gzip.
+    """
+
+    read: Reader
+    options: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    is_json: bool = False
+    unpacks: bool = False
+
+
+MESSAGE_FORMATS = {
+    "ndjson": Format(ndjson.read_messages, ("region",), ("messages", "JSON"), is_json=True),
+    "twilio-csv": Format(twilio.read_csv, ("region",), ("log", "CSV")),
+    "twilio-json": Format(
+        twilio.read_json, ("region",), ("twilio", "messages", "JSON"), is_json=True, unpacks=True
+    ),
 }
-OTHER_FORMATS = {
-    "twilio-json": NOT_JSON_LINES,
-    "ndjson": NOT_JSON_LINES
-    | {
-        rb'\{(.*,)?\s*"account_sid"\s*:': "is a bulk export of Twilio: it needs "
-        "--format twilio-json"
-    },
-    "twilio-csv": UNREADABLE
-    | {
-        rb"[{\[]": "is JSON, not CSV: --format is twilio-json for Twilio's bulk export, "
-        "else ndjson",
-        rb"(?i:sep=)": "begins with a sep= line: save it with commas, without that line",
-        LOG_HEADER + rb"(?!.*,.*,.*,)": "is not separated by commas: save it with commas",
-    },
+CONSENT_FORMATS = {
+    "ndjson": Format(ndjson.read_consent, ("region",), ("consent", "JSON"), is_json=True)
+}
+
+# What stands before the first element of XML.
+PROLOG = rb"(?:\s|<\?.*?\?>|<!--.*?-->)*"
+# The names that the header of Twilio's message log has.
+LOG = b"".join(rb"(?=[^\n]*\b%b\b)" % name for name in (b"From", b"To", b"Body", b"Sid"))
+# How files begin, by kind, and what such a file is. The first kind that fits counts.
+KINDS: dict[str, tuple[bytes, str]] = {
+    "gzip": (rb"\x1f\x8b", "is compressed with gzip: unpack it first"),
+    "bzip2": (rb"BZh", "is compressed with bzip2: unpack it first"),
+    "ZIP": (
+        rb"PK[\x03\x05]",
+        "is a ZIP archive: unpack a backup, and save a spreadsheet (.xlsx) as CSV in UTF-8",
+    ),
+    "UTF-16": (rb"\xff\xfe|\xfe\xff|.?\0", "is UTF-16: save it as UTF-8"),
+    "Windows-1252": (
+        rb"(?!.*[\xc2-\xf4][\x80-\xbf]).*[\x80-\xfe].{3}",
+        "is not UTF-8: save it as UTF-8, or convert it with iconv -f WINDOWS-1252 -t UTF-8",
+    ),
+    "HTML": (
+        PROLOG + rb"<(?i:!doctype html|html|head|body)\b",
+        "is a web page (HTML), not the file that was to be downloaded from it",
+    ),
+    "backup": (PROLOG + rb"<smses\b", "is a phone's backup: it needs --format sms-backup"),
+    "calls": (
+        PROLOG + rb"<calls\b",
+        "is a phone's backup of calls: the messages are in another file of it",
+    ),
+    "XML": (rb"<[?!A-Za-z]", "is XML, and no phone's backup that is known here"),
+    "array": (rb"\[", "is one JSON array: write an object a line, as with jq -c '.[]'"),
+    "page of Twilio": (
+        rb'\{.*(?<!\\)"messages"\s*:\s*\[',
+        "is a page of Twilio's API: write an object a line, as with jq -c '.messages[]'",
+    ),
+    "page of httpSMS": (
+        rb'\{\s*"data"\s*:\s*\[',
+        "is a page of httpSMS's API: write an object a line, as with jq -c '.data[]'",
+    ),
+    "spread": (
+        rb'\{\s*\n\s*"',
+        "is JSON over several lines: write an object a line, as with jq -c .",
+    ),
+    "twilio": (
+        rb'\{([^\n]*,)?\s*"account_?[Ss]id"\s*:',
+        "is JSON of Twilio, as a bulk export: it needs --format twilio-json",
+    ),
+    "httpsms": (
+        rb'\{(?=[^\n]*"owner"\s*:)(?=[^\n]*"contact"\s*:)',
+        "is JSON of httpSMS: it needs --format httpsms",
+    ),
+    "consent": (
+        rb'\{([^\n]*,)?\s*"opted_in"\s*:',
+        "holds consent and no messages: use import-consent",
+    ),
+    "messages": (rb'\{([^\n]*,)?\s*"direction"\s*:', "is a list of messages: use import-messages"),
+    "JSON": (rb"\{", "is JSON: it needs --format ndjson"),
+    "sep": (rb"(?i:sep=)", "begins with a sep= line: save it without that line"),
+    "CR": (
+        rb"[^\n]*\r[^\n]+\Z",
+        "ends its lines with CR alone: save it with LF, or convert it with tr '\\r' '\\n'",
+    ),
+    "log with other separators": (
+        LOG + rb"(?![^\n]*,[^\n]*,[^\n]*,)",
+        "is not separated by commas: save it with commas",
+    ),
+    "log": (LOG, "is CSV: Twilio's message log needs --format twilio-csv"),
+    "list of consent": (
+        rb"[^\n]*\b(?:opted_in|captured_at)\b",
+        "is CSV of consent and holds no messages: use import-consent",
+    ),
+    "CSV": (rb"[^\n{}]*[,;\t][^\n{}]*(?:\n|\Z)", "is CSV: it needs --format csv"),
+}
+ARE_JSON = {"array", "page of Twilio", "page of httpSMS", "spread", "twilio", "httpsms"} | {
+    *("consent", "messages", "JSON")
+}
+HOLD_MESSAGES = {"backup", "page of Twilio", "page of httpSMS", "twilio", "httpsms", "messages"} | {
+    *("log with other separators", "log")
 }
 
 
-class UnreadableFile(Exception):
-    """The file as a whole does not have the format that was named."""
+def open_export(
+    file: BinaryIO, name: str, formats: Mapping[str, Format], options: Options
+) -> Export:
+    """Return the rows of a file, which has one of the formats of a command.
+
+    Raises UnreadableFile, which says what to do, and WrongOptions.
+    """
+    format = formats[name]
+    if format.unpacks:
+        file = _unpack(file)
+    start = head_of(file).removeprefix(BYTE_ORDER_MARK).lstrip()
+    for kind, (beginning, sentence) in KINDS.items():
+        if re.match(beginning, start, re.DOTALL):
+            if kind not in format.kinds:
+                raise UnreadableFile(_advise(kind, sentence, format, formats))
+            break
+    export = format.read(file, options)
+    # The first row can tell that nothing of the file is right: before anything is written.
+    first = [row for row in [next(export.rows, None)] if row]
+    return export._replace(rows=chain(first, export.rows))
+
+
+def _advise(kind: str, sentence: str, format: Format, formats: Mapping[str, Format]) -> str:
+    """Return what a file is and what to do, with no option that the command does not have."""
+    if formats is CONSENT_FORMATS and kind in HOLD_MESSAGES:
+        return f"{sentence.partition(':')[0]}, which holds no consent: use import-messages"
+    if formats is CONSENT_FORMATS and kind == "list of consent":
+        return KINDS["CSV"][1]
+    if kind in ARE_JSON and not format.is_json:
+        others = "twilio-json for Twilio's bulk export, httpsms for httpSMS's messages, else "
+        choice = "" if formats is CONSENT_FORMATS else others
+        return f"is JSON, not CSV: --format is {choice}ndjson"
+    return sentence
 
 
 def head_of(file: BinaryIO) -> bytes:
     """Return the first bytes of a file that can be looked at without reading it, else none."""
     peek = getattr(file, "peek", None)
     with suppress(*BROKEN_FILE):
-        return peek(1) if peek else b""
+        return cast(bytes, peek(1)) if peek else b""
     return b""
 
 
-def refuse_other_formats(file: BinaryIO, format: str) -> None:
-    """Raise UnreadableFile, which says what to do, if a file is not `format` but one known here."""
-    start = head_of(file).removeprefix(BYTE_ORDER_MARK).lstrip()
-    for beginning, complaint in OTHER_FORMATS[format].items():
-        if re.match(beginning, start):
-            raise UnreadableFile(complaint)
+def _unpack(file: BinaryIO) -> BinaryIO:
+    buffered: Any = file
+    if not hasattr(file, "peek"):
+        buffered = io.BufferedReader(cast(io.RawIOBase, file))
+    is_packed = head_of(buffered).startswith(b"\x1f\x8b")
+    return cast(BinaryIO, gzip.GzipFile(fileobj=buffered) if is_packed else buffered)

@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 
 from conversations.database import staging
 from conversations.database.staging import Content, StagedRow
-from conversations.files.ndjson import Export, explain
+from conversations.files.rows import Export, explain
 from conversations.inbox import consent, organizations
 from conversations.inbox.messages import Outcome, complete_message, record_messages
 
@@ -33,7 +33,7 @@ class MessageTarget:
     writers = MESSAGE_WRITERS
 
     def __init__(self, organization_id: UUID):
-        self._organization_id = organization_id
+        self.organization_id = organization_id
         self._id_namespace = organizations.get_id_namespace(organization_id)
         self._numbers = organizations.list_phone_numbers(organization_id)
 
@@ -52,7 +52,7 @@ class MessageTarget:
 
     def record(self, contents: list[str]) -> list[Outcome]:
         """Record a batch in one transaction. Raises pool.Unavailable."""
-        return record_messages(self._organization_id, [orjson.Fragment(text) for text in contents])
+        return record_messages(self.organization_id, [orjson.Fragment(text) for text in contents])
 
 
 class ConsentTarget:
@@ -62,7 +62,7 @@ class ConsentTarget:
 
     def __init__(self, organization_id: UUID):
         numbers = organizations.list_phone_numbers(organization_id)
-        self._organization_id = organization_id
+        self.organization_id = organization_id
         self._numbers = {id: number for number, id in numbers.items()}
 
     def prepare(self, given: dict[str, Any]) -> Content:
@@ -79,7 +79,7 @@ class ConsentTarget:
         for event in events:
             event["phone_number_id"] = UUID(event["phone_number_id"])
             event["captured_at"] = datetime.fromisoformat(event["captured_at"])
-        _, news = consent.record_consent(self._organization_id, events)
+        _, news = consent.record_consent(self.organization_id, events)
         return [Outcome.CREATED if new else Outcome.KNOWN for new in news]
 
 
@@ -96,8 +96,8 @@ class Batch(NamedTuple):
 class Listener(Protocol):
     """Who is told how an import goes."""
 
-    def read(self, size_bytes: int) -> None:
-        """Called for each row, with its size in the file."""
+    def read(self) -> None:
+        """Called for each row that was read."""
 
     def rejected(self, line: int, reason: str) -> None:
         """Called for each rejected row."""
@@ -111,13 +111,21 @@ class Import:
     """One run of an import.
 
     `rejected_file` receives the header of the file and each rejected row as it came, so that the
-    rows can be corrected and imported again. `tally` counts rows by outcome.
+    rows can be corrected and imported again. `tally` counts rows by outcome. `is_cut_off`: the
+    file ends in the middle.
     """
 
     target: Target
     rejected_file: BinaryIO
     listener: Listener
     tally: Counter[str] = field(default_factory=Counter)
+    is_cut_off: bool = False
+    _last_rejected: bytes = b""
+
+    def check(self, export: Export) -> None:
+        """Read and check the rows and record none. What is there already counts as imported."""
+        for _ in self._prepared(export):
+            self.tally["imported"] += 1
 
     def run(self, export: Export) -> None:
         """Record the rows of an export. Raises pool.Unavailable."""
@@ -134,10 +142,15 @@ class Import:
                 running.append(Batch(rows, writers.submit(self.target.record, contents)))
             while running:
                 self._finish(running.popleft(), count)
+        self.rejected_file.write(export.footer)
 
     def _prepared(self, export: Export) -> Iterator[tuple[int, bytes, Content]]:
         for line, raw, given, complaint in export.rows:
-            self.listener.read(len(raw))
+            if raw is None:
+                self.is_cut_off = True
+                self.listener.rejected(line, complaint or "")
+                continue
+            self.listener.read()
             if complaint:
                 self._reject(line, raw, complaint)
             elif given is None:
@@ -160,5 +173,8 @@ class Import:
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
         self.tally["refused"] += 1
         self.listener.rejected(line, reason)
-        self.rejected_file.write(raw if raw.endswith(b"\n") else raw + b"\n")
-        self.rejected_file.flush()
+        # A message to a group is one row of the file, and several of the import.
+        if raw is not self._last_rejected:
+            self._last_rejected = raw
+            self.rejected_file.write(raw if raw.endswith(b"\n") else raw + b"\n")
+            self.rejected_file.flush()

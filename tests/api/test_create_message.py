@@ -525,6 +525,8 @@ def test_refuses_a_body_that_is_no_json_object(alice, subtests):
 def test_json_nested_as_deep_as_it_may_be_is_a_field_like_any_other(alice):
     body = orjson.dumps(inbound(alice))[:-1] + b', "deep": ' + b"[" * 1000 + b"]" * 1000 + b"}"
     assert_error(post_raw(alice, body), 422, "VALIDATION_FAILED", deep="unknown field")
+    repeated = body[:-1] + b', "bod\\u0079": "once more"}'
+    assert_error(post_raw(alice, repeated), 422, "VALIDATION_FAILED", body="must be given once")
 
 
 def test_a_field_given_twice_is_refused_because_parsers_differ_in_which_counts(alice):

@@ -97,7 +97,7 @@ def test_the_number_of_another_organization_is_refused(alice, bob, imports):
         ({"opted_in": "true"}, "opted_in must be true or false"),
         ({"opted_in": 1}, "opted_in must be true or false"),
         ({"opted_in": None}, "opted_in must be true or false"),
-        ({"contact_number": "5554443333x"}, "contact_number must be E.164"),
+        ({"contact_number": "5554443333#"}, "contact_number must be E.164"),
         ({"phone_number_id": "+15551112222"}, "phone_number_id must be a UUID"),
         ({"captured_at": "2026-04-01"}, "captured_at must be an RFC 3339 date-time"),
         ({"captured_at": "9998-04-01T09:00:00Z"}, "at most 24 hours in the future"),

@@ -13,7 +13,7 @@ import pytest
 
 from conversations.database import pool
 from conversations.files import importer
-from conversations.files import ndjson as ndjson_reader
+from conversations.files import rows as shared
 from conversations.files.ndjson import read_messages
 from conversations.inbox import organizations
 from tests.command_line import FLASK, ROOT, flask
@@ -37,6 +37,12 @@ def row(organization, **fields) -> dict:
 def ndjson(*rows: dict | bytes) -> bytes:
     lines = (each if isinstance(each, bytes) else orjson.dumps(each) for each in rows)
     return b"".join(line + b"\n" for line in lines)
+
+
+def options_of(organization) -> shared.Options:
+    """What a reader knows of an organization."""
+    numbers = organizations.list_phone_numbers(organization.id)
+    return shared.Options(numbers, organizations.get_id_namespace(organization.id))
 
 
 @pytest.fixture
@@ -251,6 +257,10 @@ def test_a_row_that_a_request_would_be_refused_for_is_refused(alice, refusal, fi
     assert reason in refusal(row(alice, **fields))
 
 
+def test_a_name_of_twilio_is_no_misspelled_one_of_ours(alice, refusal):
+    assert refusal(row(alice, date_sent=AT)) == "date_sent unknown field"
+
+
 def test_texts_that_were_exchanged_may_be_empty_or_long_or_hold_nul(alice, imports):
     bodies = ["", "x" * 10_000, "a\0b"]
     assert imports(ndjson(*(row(alice, body=body) for body in bodies))).stdout == tally(imported=3)
@@ -348,6 +358,73 @@ def test_rejected_rows_can_be_read_by_their_owner_alone(imports, tmp_path):
     assert stat.S_IMODE((tmp_path / "rejected").stat().st_mode) == 0o600
 
 
+def test_a_file_of_rejected_rows_that_others_could_read_becomes_its_owners_alone(imports, tmp_path):
+    (tmp_path / "rejected").touch()
+    (tmp_path / "rejected").chmod(0o666)
+    imports(b"{}\n", "--rejected", tmp_path / "rejected", ends_with=1)
+    assert stat.S_IMODE((tmp_path / "rejected").stat().st_mode) == 0o600
+
+
+def test_a_dry_run_reads_all_and_writes_nothing(alice, imports, tmp_path):
+    id = str(uuid.uuid4())
+    there = row(alice, body="there")
+    imports(ndjson(there))
+    content = ndjson(there, row(alice, id=id), row(alice, id=id, body="other"), b"{")
+    (tmp_path / "rejected").write_text("of an earlier import")
+    result = imports(content, "--dry-run", "--rejected", tmp_path / "rejected", ends_with=1)
+    assert result.stdout == tally(imported=3, refused=1)
+    assert result.stderr == "line 4: is not JSON\n"
+    assert [message["body"] for message in messages(alice)] == ["there"]
+    assert (tmp_path / "rejected").read_text() == "of an earlier import"
+    assert imports(ndjson(row(alice)), "--dry-run").stdout == tally(imported=1)
+
+
+def test_after_a_hundred_equal_reasons_only_their_number_is_printed(imports):
+    lines = [b"{"] * 150 + [b"[]"] + [b"{"] * 50 + [b'{"x": 1}'] * 100
+    result = imports(ndjson(*lines), ends_with=1)
+    printed = result.stderr.splitlines()
+    assert printed[:100] == [f"line {n}: is not JSON" for n in range(1, 101)]
+    assert printed[100] == "line 151: is not a JSON object"
+    assert len(printed) == 202
+    assert printed[-1] == "100 more rows: is not JSON"
+    assert result.stdout == tally(refused=301)
+
+
+KEY = "am_live_" + "x" * 34
+FORGED = {
+    "\x1b[2J\x1b[1;1Himported 1": r"\x1b[2J\x1b[1;1Himported 1",
+    "a\rb\nc\td": r"a\rb\nc\td",
+    "\u202e\u200b\x7f\x9b": r"\u202e\u200b\x7f\x9b",
+    "Größe👋": "Größe👋",
+    "x" * 100: "x" * 100,
+    "x" * 101: "x" * 99 + "…",
+    "x" * 100_000: "x" * 99 + "…",
+    KEY: "am_live_xxxx…",
+    "x" * 80 + KEY: "x" * 80 + "am_live_xxxx…",
+}
+
+
+def test_names_of_a_file_are_printed_so_that_they_can_forge_nothing(alice, imports):
+    result = imports(ndjson(*(row(alice, **{name: 1}) for name in FORGED)), ends_with=1)
+    assert result.stderr.split("\n")[:-1] == [
+        f"line {n}: {printed} unknown field" for n, printed in enumerate(FORGED.values(), 1)
+    ]
+
+
+def test_of_a_row_with_many_names_ten_are_printed(alice, imports):
+    result = imports(ndjson(row(alice, **{f"x{n}": n for n in range(5000)})), ends_with=1)
+    names = [f"x{n} unknown field" for n in range(10)]
+    assert result.stderr == f"line 1: {'; '.join(names)}; and 4990 more\n"
+
+
+def test_a_name_that_a_row_repeats_is_refused(imports):
+    deep = b"[" * 1000 + b"]" * 1000
+    repeats = b'{"body": "a", "body": "b"}', b'{"x": %b, "to": "a", "t\\u006f": "b"}' % deep
+    result = imports(ndjson(*repeats), ends_with=1)
+    assert result.stdout == tally(refused=2)
+    assert result.stderr == "line 1: body must be given once\nline 2: to must be given once\n"
+
+
 def test_a_full_disk_names_the_file_of_the_rejected_rows_and_still_prints_the_tally(alice, imports):
     conflicting = {"id": str(uuid.uuid4())}
     content = ndjson(row(alice, **conflicting), row(alice, **conflicting, body="other"))
@@ -367,7 +444,7 @@ def lines_around(organization, length: int) -> bytes:
 @pytest.fixture
 def most(monkeypatch) -> int:
     """The length of the longest line, small for the test."""
-    monkeypatch.setattr(ndjson_reader, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(shared, "MAX_LINE_BYTES", 1000)
     return 1000
 
 
@@ -389,11 +466,11 @@ def test_a_line_of_the_greatest_length_is_read_whole(alice, imports, end, most):
 
 
 def test_a_bomb_takes_no_memory(alice):
-    line = b"x" * ndjson_reader.MAX_LINE_BYTES
+    line = b"x" * shared.MAX_LINE_BYTES
     tracemalloc.start()
     try:
-        (only,) = read_messages(EndlessFile(itertools.repeat(line, 1500))).rows
-        assert only.complaint == ndjson_reader.TOO_LONG
+        (only,) = read_messages(EndlessFile(itertools.repeat(line, 1500)), options_of(alice)).rows
+        assert only.complaint == shared.TOO_LONG
         assert tracemalloc.get_traced_memory()[1] < 4 * len(line)
     finally:
         tracemalloc.stop()
@@ -451,7 +528,7 @@ def test_an_import_that_breaks_off_keeps_its_batches_and_can_be_repeated(
                 raise pool.Unavailable("away")
             return super().record(contents)
 
-    export = read_messages(io.BytesIO(content))
+    export = read_messages(io.BytesIO(content), options_of(alice))
     run = importer.Import(Breaking(alice.id), io.BytesIO(), Silent())
     with using_connections(importer.CONNECTIONS), pytest.raises(pool.Unavailable):
         run.run(export)
@@ -503,7 +580,7 @@ def most_memory(organization, contacts: int, rows: int) -> int:
     target = importer.MessageTarget(organization.id)
     tracemalloc.start()
     try:
-        export = read_messages(EndlessFile(map(ndjson, messages)))
+        export = read_messages(EndlessFile(map(ndjson, messages)), options_of(organization))
         run = importer.Import(target, io.BytesIO(), Silent())
         with using_connections(importer.CONNECTIONS):
             run.run(export)
