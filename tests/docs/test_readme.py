@@ -109,3 +109,14 @@ def test_the_example_is_what_the_demo_inbox_answers(client):
         headers={"Authorization": f"Bearer {key}"},
     )
     assert [orjson.loads(example) for example in examples] == [answer.json] * 2
+
+
+def test_no_recipe_leaves_its_umask_in_the_shell():
+    # `umask 077` for a backup would close the files of the upgrade that follows it.
+    offenders = [
+        line
+        for document in DOCUMENTS
+        for line in document.read_text().splitlines()
+        if re.match(r"\s*(\$ )?umask ", line)
+    ]
+    assert offenders == []

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import socket
 import subprocess
+import tempfile
 from configparser import RawConfigParser
 from pathlib import Path
 
@@ -133,27 +134,98 @@ def test_the_example_holds_settings_in_quotes_that_systemd_and_sh_read_alike():
         assert "password" not in psycopg.conninfo.conninfo_to_dict(url)
 
 
-def test_a_command_gets_the_settings_of_the_server_in_any_folder(tmp_path):
+@pytest.fixture
+def server(tmp_path) -> Path:
+    """A folder that stands for /srv/conversations, beside the settings and the script for both."""
+    home = tmp_path / "home"
+    home.mkdir()
+    for name in ("app.py", "conversations", "gunicorn.conf.py", "schemas", "sql"):
+        (home / name).symlink_to(ROOT / name)
+    (home / ".venv").symlink_to(Path(shutil.which("flask", path=environment()["PATH"])).parents[1])
     (tmp_path / "env").write_text(f"DATABASE_URL='{DATABASE_URL}'\n")
     script = (DEPLOY / "conversations").read_text()
-    for path in (HOME, SETTINGS_FILE):
-        assert path in script
-    script = script.replace(SETTINGS_FILE, str(tmp_path / "env"))
-    (tmp_path / "flask").symlink_to(shutil.which("flask", path=environment()["PATH"]))
-    (tmp_path / "home").symlink_to(ROOT)
-    script = script.replace(f"{HOME}/.venv/bin/flask", str(tmp_path / "flask"))
     # The test is root where the machine's user is, and need not become another.
-    script = script.replace(HOME, str(tmp_path / "home")).replace('"$(id -u)" != 0', "1 != 0")
-    env = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
-    done = subprocess.run(
-        ["sh", "-c", script, "conversations", "create-organization", "A name with blanks"],
-        cwd=tmp_path,
-        env=env,
+    for old, new in (
+        (HOME, str(home)),
+        (SETTINGS_FILE, str(tmp_path / "env")),
+        ('"$(id -u)" != 0', "1 != 0"),
+    ):
+        assert old in script
+        script = script.replace(old, new)
+    (home / "deploy").mkdir()
+    (home / "deploy" / "conversations").write_text(script)
+    (home / "deploy" / "conversations").chmod(0o755)
+    return home
+
+
+def conversations(server: Path, *arguments: str, **options) -> subprocess.CompletedProcess:
+    """Run the command `conversations` in a folder, without the settings of this process."""
+    return subprocess.run(
+        [server / "deploy" / "conversations", *arguments],
+        cwd=server.parent,
+        env={name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
         capture_output=True,
         text=True,
         check=False,
+        **options,
     )
+
+
+def test_a_command_gets_the_settings_of_the_server_in_any_folder(server):
+    done = conversations(server, "create-organization", "A name with blanks")
     assert done.returncode == 0, done.stderr
     with psycopg.connect(DATABASE_URL) as conn:
         query = "SELECT name FROM organizations WHERE id = %s"
         assert conn.execute(query, [done.stdout.strip()]).fetchone() == ("A name with blanks",)
+
+
+def test_the_help_of_the_command_calls_it_by_its_name(server):
+    done = conversations(server, "--help")
+    assert done.stdout.startswith("Usage: conversations ")
+    assert "more help: conversations COMMAND --help" in " ".join(done.stdout.split())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_a_file_that_the_service_cannot_read_is_named_with_what_mends_it():
+    # Outside of tmp_path, whose folders only root can enter.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        server = Path(folder, "home")
+        parts = [".venv", "app.py", "conversations", "deploy", "gunicorn.conf.py", "schemas", "sql"]
+        for part in parts:
+            (server / part).mkdir(parents=True)
+        settings_file = Path(folder, "env")
+        settings_file.touch()
+        script = (DEPLOY / "conversations").read_text()
+        for old, new in ((HOME, str(server)), (SETTINGS_FILE, str(settings_file))):
+            script = script.replace(old, new)
+        path = server / "deploy" / "conversations"
+        path.write_text(script)
+        # As umask 077 leaves what git and pip write.
+        subprocess.run(["chmod", "-R", "go=", server], check=True)
+        Path(folder).chmod(0o755)
+
+        def complaint() -> str:
+            # sh reads the script from standard input: `nobody` can enter no folder of it.
+            done = subprocess.run(
+                ["sh", "-s", "status"],
+                input=script,
+                user="nobody",
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode != 0
+            return done.stderr.strip()
+
+        settings_file.chmod(0o600)
+        assert complaint() == f"conversations: cannot read {settings_file}. Run it as root."
+        settings_file.chmod(0o644)
+        for closed in (".venv", server):
+            if closed == ".venv":
+                server.chmod(0o755)
+            told, _, mend = complaint().partition(" Run: ")
+            assert told == f"conversations: the service cannot read {closed}."
+            subprocess.run(["sh", "-c", mend], check=True)
+            assert "cannot read" not in complaint()
+            server.chmod(0o700)
