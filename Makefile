@@ -15,7 +15,7 @@ test: .venv/dev tools
 soak: .venv/dev
 	@$(BIN)/python -m pytest -m soak
 
-# ARGS="--conversations 1000000", or one of the parts: read, write, profile, flat, fairness, skewed, since.
+# ARGS="--conversations 1000000", or one of the parts: read, write, profile, flat, skewed, since.
 # python -m bench.compare FOLDER compares with another checkout.
 bench: .venv/dev .venv-bench/installed
 	@$(BIN)/python -m bench $(ARGS)

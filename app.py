@@ -11,7 +11,7 @@ from conversations.api import auth, envelope, request_log
 from conversations.api.hooks.views import hooks
 from conversations.api.public import public
 from conversations.api.views import v1
-from conversations.database import migrations, pool
+from conversations.database import pool
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -61,20 +61,17 @@ def refuse_leading_slashes() -> None:
 def create_app() -> Flask:
     """Return the application. It connects to nothing until the first request."""
     config = settings.load()
-    url, prepare = config.database_url, config.database_prepared_statements
     app = Service(__name__, static_folder=None)
     app.config.update(SETTINGS=config, MAX_CONTENT_LENGTH=MAX_BODY_BYTES)
     app.url_map.merge_slashes = False
-    pool.set_up(
-        pool.PoolSettings(
-            url=url,
-            replica_url=config.database_replica_url,
-            pool_size=config.database_pool_size,
-            prepare=prepare,
-            for_requests=True,
-            on_open=lambda: migrations.require_current(url or "", prepare),
-        )
+    app.extensions["database"] = database = pool.Database(
+        config.database_url,
+        config.database_replica_url,
+        pool_size=config.database_pool_size,
+        prepare=config.database_prepared_statements,
+        for_requests=True,
     )
+    pool.use(database)
     # after_request hooks run from the last to the first: the log line describes what is sent.
     request_log.init_app(app)
     app.after_request(envelope.add_headers)

@@ -3,7 +3,7 @@
 import argparse
 import functools
 
-from bench import anatomy, database, fairness, flat, load, reading, servers, since, skewed, writing
+from bench import anatomy, database, flat, load, reading, servers, since, skewed, writing
 from bench.servers import Usage
 
 print = functools.partial(print, flush=True)
@@ -16,7 +16,7 @@ def main() -> None:
     """Run the parts that were asked for; without one, `read`, `write` and `profile`."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parts = {"read": read, "write": write, "profile": profile, "flat": compare_sizes}
-    parts |= {"fairness": share, "skewed": find_few, "since": count_matching}
+    parts |= {"skewed": find_few, "since": count_matching}
     parser.add_argument("parts", nargs="*", choices=[[], *parts], metavar="|".join(parts))
     parser.add_argument("--conversations", type=int, default=100_000, help="10 messages each")
     parser.add_argument("--messages", type=int, default=100_000, help="how many to import")
@@ -105,24 +105,6 @@ def compare_sizes(postgres, options) -> None:
     for name, (small, large) in found.items():
         note = "" if large / small <= FLAT else f"  over {FLAT}"
         print(f"{name:38} {small:10.2f} {large:10.2f} {large / small:8.2f} x{note}")
-
-
-def share(postgres, options) -> None:
-    """Print what two clients of an organization see while another one has many."""
-    inbox = database.inbox(postgres.url, options.conversations, print)
-    keys = inbox.key, fairness.small_organization()
-    print(f"\n{fairness.HEAD}")
-    with servers.product(inbox.url) as server:
-        for kind, path in (("page", fairness.PAGE), ("slow page", fairness.slow_page(inbox))):
-            for many in fairness.MANY:
-                runs = [
-                    fairness.measure(server.origin, keys, path, many, options.seconds)
-                    for _ in range(options.rounds)
-                ]
-                large, small = map(list, zip(*runs, strict=True))
-                print(fairness.line(f"{many} clients, {kind}", fairness.typical(large)))
-                label = f"beside {fairness.FEW} clients of another organization"
-                print(fairness.line(label, fairness.typical(small)))
 
 
 def find_few(postgres, options) -> None:

@@ -84,7 +84,7 @@ def of_one_request(url: str, path: str, headers: dict, count: int = 1000) -> dic
     finally:
         for owner, name, original in originals:
             setattr(owner, name, original)
-        pool.close()
+        pool.database.close()
     steps = dict.fromkeys([REST, *(label for label, _, _ in STEPS)])
     samples = samples[WARM_UP:]
     return {step: quantiles((s.get(step, 0.0) for s in samples), n=10)[0] * 1e6 for step in steps}

@@ -66,7 +66,8 @@ def new_database(server_url: str, name: str) -> str:
 
 def use(url: str) -> None:
     """Point the product's own helpers at a database."""
-    pool.set_up(pool.PoolSettings(url))
+    pool.database.close()
+    pool.use(pool.Database(url))
 
 
 def new_organization(numbers: list[str]) -> str:
@@ -103,7 +104,7 @@ def inbox(server_url: str, conversations: int, say=print) -> Inbox:
 def copied(server_url: str, inbox: Inbox) -> Iterator[Inbox]:
     """Yield a copy of an inbox that may be changed; it is dropped afterwards."""
     name = f"inbox_{inbox.conversations}"
-    pool.close()  # A database that somebody is connected to cannot be copied.
+    pool.database.close()  # A database that somebody is connected to cannot be copied.
     with psycopg.connect(server_url, autocommit=True) as conn:
         conn.execute(f"DROP DATABASE IF EXISTS {name}_copy WITH (FORCE)")
         conn.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name} STRATEGY file_copy")

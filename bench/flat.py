@@ -162,7 +162,7 @@ def measure(server_url: str, inboxes: list[Inbox], rounds: int) -> dict[str, lis
         found = {name: _time(call, targets, rounds) for name, call in calls.items()}
         found[REDACTION] = []
         for target, copy in zip(targets, copies, strict=True):
-            with pool.using(pool.PoolSettings(copy.url, for_requests=True)):
+            with pool.using(pool.Database(copy.url, for_requests=True)):
                 found[REDACTION] += _time(_redact, [target], rounds)
     return found
 

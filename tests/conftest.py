@@ -66,7 +66,7 @@ def database(request) -> Iterator[None]:
     with connect(DATABASE_URL) as connection:
         migrations.migrate(connection)
     yield
-    pool.close()
+    pool.database.close()
     server.stop(DATA)
 
 
@@ -167,7 +167,7 @@ def using_database(url: str) -> Iterator[None]:
     """Let this process work in another database, built like the tests' own, for a while."""
     with connect(url) as conn:
         migrations.migrate(conn)
-    with pool.using(pool.PoolSettings(url)):
+    with pool.using(pool.Database(url)):
         yield
 
 
@@ -187,7 +187,7 @@ class Silent:
 @contextlib.contextmanager
 def using_connections(count: int) -> Iterator[None]:
     """Let this process use a pool of that many connections, as a command may."""
-    with pool.using(pool.PoolSettings(DATABASE_URL, pool_size=count)):
+    with pool.using(pool.Database(DATABASE_URL, pool_size=count)):
         yield
 
 

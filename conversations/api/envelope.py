@@ -15,7 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from conversations.api.context import current_context
 from conversations.api.request_log import log
-from conversations.database.pool import Unavailable
+from conversations.database.pool import Refused, Unavailable
 from conversations.inbox.api_keys import conceal
 
 ERRORS = {
@@ -101,7 +101,10 @@ def answer_exception(error: Exception) -> Response:
             return failure(405, headers={"Allow": ", ".join(sorted(error.valid_methods or ()))})
         case HTTPException():
             return failure(error.code if error.code in ERRORS else 400)
-    log.error("bug", exc_info=error)
+        case Refused():
+            log.error("refused by the database", error=str(error))
+        case _:
+            log.error("bug", exc_info=error)
     return failure(500)
 
 

@@ -38,7 +38,7 @@ def _observe(response: Response) -> Response:
     method = request.method if request.method in METHODS else "-"
     REQUESTS.labels(method, route, response.status_code).inc()
     LATENCY.labels(route).observe(time.perf_counter() - current_context().started_at)
-    in_use, waiting = pool.usage()
+    in_use, waiting = pool.database.usage()
     POOL_IN_USE.set(in_use)
     POOL_WAITING.set(waiting)
     return response

@@ -14,7 +14,8 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from conversations.api import auth
 from conversations.api.envelope import COMPRESS_FROM_BYTES, success
-from conversations.inbox import api_keys, status
+from conversations.database import health
+from conversations.inbox import api_keys
 
 HERE = Path(__file__).parent
 SWAGGER_UI = Path(str(files("flask_swagger_ui") / "dist"))
@@ -52,7 +53,7 @@ def livez() -> Response:
 @public.get("/readyz")
 def readyz() -> Response:
     """Answer whether the database answers and its schema is current."""
-    return success(status.readiness())
+    return success(health.readiness())
 
 
 @public.get("/")

@@ -10,10 +10,19 @@ from flask import Flask
 from flask.cli import AppGroup, FlaskGroup
 
 from conversations import __version__
-from conversations.cli import exports, imports, keys, organizations, retention, service
+from conversations.cli import exports, imports, keys, organizations, retention, service, status
 from conversations.cli.command import COMMANDS
 
-__all__ = ["exports", "imports", "init_app", "keys", "organizations", "retention", "service"]
+__all__ = [
+    "exports",
+    "imports",
+    "init_app",
+    "keys",
+    "organizations",
+    "retention",
+    "service",
+    "status",
+]
 
 
 HELP = """Conversations {version}: the inbox of an SMS product as an HTTP service.

@@ -48,9 +48,9 @@ def command(
             prepare = settings.database_prepared_statements
             try:
                 _check_database(url, prepare, needs_schema)
-                with pool.using(pool.PoolSettings(url, prepare=prepare, pool_size=connections)):
+                with pool.using(pool.Database(url, prepare=prepare, pool_size=connections)):
                     function(**kwargs)
-            except (pool.Unavailable, migrations.SchemaMismatch, pool.DatabaseError) as error:
+            except (pool.Unavailable, pool.Refused, pool.DatabaseError) as error:
                 raise click.ClickException(str(error).partition("\n")[0]) from error
 
         summary = FIRST_CLAUSE.match(function.__doc__ or "")
@@ -62,7 +62,7 @@ def command(
 def _check_database(url: str, prepare: bool | None, needs_schema: bool) -> None:
     """Connect once before the pool does, because a pool does not say why it cannot connect."""
     try:
-        migrations.require_current(url, prepare)
+        migrations.check_database(url, prepare)
     except migrations.SchemaBehind:
         if needs_schema:
             raise

@@ -1,10 +1,10 @@
-"""Commands for the deployment as a whole: its schema, its state, the demo."""
+"""Commands for the deployment as a whole: its schema and the demo."""
 
 import click
 
-from conversations.cli.command import command, current_settings
+from conversations.cli.command import command
 from conversations.database import migrations, pool
-from conversations.inbox import demo, status
+from conversations.inbox import demo
 
 
 @command("migrate", needs_schema=False)
@@ -14,13 +14,6 @@ def migrate() -> None:
         applied = migrations.migrate(connection)
     for name in applied or ["already up to date"]:
         click.echo(name)
-
-
-@command("status")
-def show_status() -> None:
-    """Print the state of the deployment: schema, sizes, retention, connections."""
-    for name, value in status.describe(current_settings()):
-        click.echo(f"{name:<16} {value}")
 
 
 @command("demo")

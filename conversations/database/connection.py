@@ -3,8 +3,9 @@
 import contextlib
 import os
 import re
+import time
 from collections.abc import Iterator
-from typing import Any, LiteralString, Self, cast
+from typing import Any, Self
 
 import orjson
 import psycopg
@@ -16,7 +17,16 @@ from psycopg.types.json import set_json_loads
 CONNECT_TIMEOUT_SECONDS = 2
 STATEMENT_TIMEOUT_SECONDS = 2.0
 RESPONSE_TIMEOUT_SECONDS = 2.5
-IDLE_TRANSACTION_TIMEOUT_SECONDS = 60.0
+# A session that is idle in a transaction keeps its locks, also when nobody is left to end it.
+IDLE_TRANSACTION_TIMEOUT_SECONDS = 3.0
+# Networks forget connections that are idle for minutes. Without these, TCP itself notices the loss
+# of a connection after hours.
+TCP_SETTINGS = {
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 # Settings that change how text, instants, numbers or transactions behave. A role, a database or
 # another client of a pooler may have set them to anything.
@@ -48,6 +58,9 @@ CUSTOM_PLANS_ON_CITUS = (
 # libpq takes these two from the environment alone. It sends them as the connection is opened, and
 # a value that PostgreSQL does not know would prevent that.
 os.environ |= {"PGTZ": FIXED["TimeZone"], "PGDATESTYLE": FIXED["DateStyle"]}
+# These would send the password of the URL to another address than that of the URL.
+for _name in ("PGHOSTADDR", "PGSERVICE"):
+    os.environ.pop(_name, None)
 # A pooler such as PgBouncer, which may run each transaction in another session, names a process of
 # its own making when a client connects, not that of the session.
 SESSION = (
@@ -76,6 +89,7 @@ class Connection(psycopg.Connection[DictRow]):
 
     response_timeout: float | None = None
     transaction_settings: str = ""
+    _answered_at = 0.0
 
     @classmethod
     def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
@@ -91,10 +105,28 @@ class Connection(psycopg.Connection[DictRow]):
         Raises psycopg.OperationalError then.
         """
         try:
-            return super().wait(gen, interval, timeout or self.response_timeout)
+            answer = super().wait(gen, interval, timeout or self.response_timeout)
+            self._answered_at = time.monotonic()
+            return answer
         except psycopg.errors._WaitTimeout:
             self.close()
             raise psycopg.OperationalError("no response from the server in time") from None
+
+    @property
+    def idle_seconds(self) -> float:
+        """For how long the server has not answered anything."""
+        return time.monotonic() - self._answered_at
+
+    def ping(self, timeout_seconds: float) -> None:
+        """Make the server answer in time, or close the connection.
+
+        Raises psycopg.OperationalError then.
+        """
+        usual, self.response_timeout = self.response_timeout, timeout_seconds
+        try:
+            self.execute("", prepare=False)
+        finally:
+            self.response_timeout = usual
 
     @contextlib.contextmanager
     def transaction(
@@ -104,7 +136,7 @@ class Connection(psycopg.Connection[DictRow]):
         is_outermost = self.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         with super().transaction(savepoint_name, force_rollback) as transaction:
             if is_outermost and self.transaction_settings:
-                self.execute(cast(LiteralString, self.transaction_settings), prepare=False)
+                self.execute(self.transaction_settings.encode(), prepare=False)
             yield transaction
 
     def statement(self) -> contextlib.AbstractContextManager[Any]:
@@ -148,6 +180,7 @@ def connect_options(url: str, role: str = "primary") -> dict[str, Any]:
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": "conversations",
         "options": "",  # Else libpq takes those of PGOPTIONS.
+        **TCP_SETTINGS,
     }
     return {
         **{name: value for name, value in defaults.items() if name not in given},
@@ -181,7 +214,7 @@ def configure(connection: Connection, prepare: bool | None, for_requests: bool) 
     if is_shared:
         connection.transaction_settings = "; ".join([*FIRST_IN_TRANSACTION, *statements])
     else:
-        connection.execute(cast(LiteralString, "; ".join(statements)), prepare=False)
+        connection.execute("; ".join(statements).encode(), prepare=False)
     connection.prepare_threshold = 0 if prepare or (prepare is None and not is_shared) else None
     if for_requests and "statement_timeout" in given:
         grace_seconds = RESPONSE_TIMEOUT_SECONDS - STATEMENT_TIMEOUT_SECONDS

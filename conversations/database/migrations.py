@@ -3,7 +3,6 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import LiteralString, cast
 
 import psycopg
 
@@ -22,7 +21,7 @@ STATEMENT = re.compile(
 SchemaBehind = pool.SchemaBehind
 
 
-class SchemaMismatch(Exception):
+class SchemaMismatch(pool.Unavailable):
     """The database cannot hold this version's schema, or was migrated with other files."""
 
 
@@ -81,7 +80,7 @@ def migrate(connection: Connection) -> list[str]:
             if not files:
                 return done
             for statement in split_statements(files[0].read_text(encoding="utf-8")):
-                connection.execute(cast(LiteralString, statement), prepare=False)
+                connection.execute(statement.encode(), prepare=False)
             connection.execute(
                 "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
                 [files[0].stem, _checksum(files[0])],
@@ -102,16 +101,23 @@ def version() -> str:
     return _files()[-1].stem
 
 
-def require_current(url: str, prepare: bool | None = None) -> None:
-    """Raise SchemaBehind, naming the command, unless the database has every migration.
+def check_database(url: str, prepare: bool | None = None) -> None:
+    """Raise pool.Unavailable unless the database answers and has every migration.
 
-    Raises pool.Unavailable while the database is away, and SchemaMismatch.
+    It connects without the pool, which does not say why it cannot connect.
     """
     try:
         with connect(url, prepare=prepare, for_requests=True) as connection, connection.statement():
-            files = pending(connection)
+            require_current(connection)
     except psycopg.OperationalError as error:
         raise pool.Unavailable(str(error).partition("\n")[0]) from error
-    if files:
+
+
+def require_current(connection: Connection) -> None:
+    """Raise SchemaBehind, naming the command, unless the database has every migration.
+
+    Raises SchemaMismatch.
+    """
+    if files := pending(connection):
         names = ", ".join(path.stem for path in files)
         raise SchemaBehind(f"the schema is behind ({names} not applied): run flask migrate")

@@ -4,10 +4,7 @@ import contextlib
 import os
 import select
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from uuid import UUID
+from collections.abc import Iterator
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -18,21 +15,23 @@ from conversations.database.connection import (
     connect_options,
     connect_timeout_seconds,
 )
-from conversations.database.fair_queue import FairQueue
 
-# How long a request waits for a connection, and for one that is being opened, in steps, each of
-# which may find the database down.
-CHECKOUT_TIMEOUT_SECONDS = 2.0
-CHECKOUT_STEP_SECONDS = 0.1
-DOWN_CHECKOUT_STEP_SECONDS = 0.02
-DOWN_SECONDS = 1.0
+# How long a request waits for a connection. After the first wait it is known whether the database
+# is down; while it is, a request waits no longer than a new connection takes.
+FIRST_WAIT_SECONDS = 0.25
+DOWN_WAIT_SECONDS = 0.03
+WAIT_SECONDS = 2.0
 # psycopg_pool waits longer after each failed attempt; after this time a request starts a new one.
 RECONNECT_TIMEOUT_SECONDS = 0.1
+# A network may forget an idle connection without a word, so one that was idle for so long is
+# tried first.
+TRUSTED_IDLE_SECONDS = 1.0
+PING_TIMEOUT_SECONDS = 0.5
 
 # What a command reports in one sentence.
 DatabaseError = psycopg.Error
 # What a session raises that another one may not: it leads to a primary that was demoted, or
-# remembers statements and types from before the schema changed.
+# remembers statements and types from before the schema changed. A lost Citus node is one, too.
 STALE_SESSION = (
     psycopg.InternalError,
     psycopg.errors.FeatureNotSupported,  # Cached plan must not change result type.
@@ -50,6 +49,13 @@ SCHEMA_LACKS = (
     psycopg.errors.WrongObjectType,
     psycopg.errors.InvalidColumnReference,  # ON CONFLICT without its index.
     psycopg.errors.GroupingError,  # GROUP BY without its primary key.
+)
+# What the same statement raises again until a person changes the database.
+LASTING = (
+    psycopg.errors.ObjectNotInPrerequisiteState,  # A publication of a table without an identity.
+    psycopg.errors.ProgramLimitExceeded,
+    psycopg.errors.DataCorrupted,
+    psycopg.errors.IndexCorrupted,
 )
 TEMPORARY = (
     psycopg.OperationalError,
@@ -70,180 +76,156 @@ class SchemaBehind(Unavailable):
     """The database lacks something of the schema that this version needs."""
 
 
-@dataclass(frozen=True)
-class PoolSettings:
-    """Which databases the pools of this process lead to, and how.
+class Refused(Exception):
+    """The database refuses a statement, and will until a person changes something there."""
 
-    `replica_url` is where lists are read. `prepare` says whether statements are prepared, None:
-    unless a pooler shares sessions. `for_requests` bounds every statement. `on_open` runs once in
-    each process, before its first query, and may raise.
+
+class Database:
+    """A primary, a replica that lists are read from if `replica_url` is given, and their pools.
+
+    `prepare` says whether statements are prepared; None: unless a pooler shares sessions.
+    `for_requests` bounds the time of every statement. Nothing is connected to before it is used.
     """
 
-    url: str | None = None
-    replica_url: str | None = None
-    pool_size: int = 1
-    prepare: bool | None = None
-    for_requests: bool = False
-    on_open: Callable[[], None] | None = None
+    def __init__(
+        self,
+        url: str | None,
+        replica_url: str | None = None,
+        *,
+        pool_size: int = 1,
+        prepare: bool | None = None,
+        for_requests: bool = False,
+    ):
+        self._urls = {"primary": url or "", "replica": replica_url or ""}
+        self._size, self._prepare, self._for_requests = pool_size, prepare, for_requests
+        self._pools: dict[tuple[int, str], ConnectionPool[Connection]] = {}
+        self._down: set[str] = set()
+        self._opening = threading.Lock()
 
+    @property
+    def has_replica(self) -> bool:
+        """Whether lists are read from a replica."""
+        return bool(self._urls["replica"])
 
-_settings = PoolSettings()
-_pools: dict[tuple[int, str], "Pool"] = {}
-_opening = threading.Lock()
-_failed_opening: tuple[float, Exception] | None = None
+    def _pool(self, role: str) -> ConnectionPool[Connection]:
+        """Return this process's pool for a role, opened on first use.
 
+        Opened so late because a pool that is shared over a fork mixes up rows.
+        """
+        name = os.getpid(), role
+        if name not in self._pools:
+            with self._opening:
+                if name not in self._pools:
+                    self._pools[name] = self._open(role)
+        return self._pools[name]
 
-class Pool(ConnectionPool[Connection]):
-    """A pool that remembers that its database is down, so that no request waits for it in vain."""
+    def _open(self, role: str) -> ConnectionPool[Connection]:
+        url = self._urls[role]
 
-    def __init__(self, url: str | None, role: str, settings: PoolSettings):
-        self.queue = FairQueue(settings.pool_size)
-        self._down_until = 0.0
-        self._prepare, self._for_requests = settings.prepare, settings.for_requests
-        # The URL may allow more time for a connection than a request otherwise waits.
-        self._first_timeout = connect_timeout_seconds(url or "")
-        super().__init__(
-            url or "",
+        def set_up(connection: Connection) -> None:
+            configure(connection, self._prepare, self._for_requests)
+            self._down.discard(role)
+
+        def check(connection: Connection) -> None:
+            try:
+                _refuse_dead(connection)
+            except psycopg.OperationalError:
+                pool.drain()  # What ended this connection may have ended all that are idle.
+                raise
+
+        pool = ConnectionPool(
+            url,
             name=role,
-            kwargs=connect_options(url or "", role),
+            kwargs=connect_options(url, role),
             connection_class=Connection,
-            configure=self._configure,
-            check=_refuse_closed,
-            min_size=settings.pool_size,
-            max_size=settings.pool_size,
+            configure=set_up,
+            check=check,
+            min_size=self._size,
+            # The URL may allow more time for a connection than a request otherwise waits.
+            timeout=max(WAIT_SECONDS, connect_timeout_seconds(url)),
             reconnect_timeout=RECONNECT_TIMEOUT_SECONDS,
-            reconnect_failed=self._mark_down,
+            reconnect_failed=lambda _: self._down.add(role),
             open=True,
         )
+        return pool
 
-    def _configure(self, connection: Connection) -> None:
-        configure(connection, self._prepare, self._for_requests)
-        self._down_until = self._first_timeout = 0.0
-
-    def _mark_down(self, _: ConnectionPool[Connection]) -> None:
-        self._down_until = time.monotonic() + DOWN_SECONDS
-        self.queue.turn_away()
-
-    def _is_down(self) -> bool:
-        return time.monotonic() < self._down_until
-
-    def check_out(self, organization_id: UUID | None) -> Connection:
-        """Return a connection, which `give_back` takes back, when it is the organization's turn.
-
-        Raises PoolTimeout, at once while the database is down.
-        """
-        deadline = time.monotonic() + max(CHECKOUT_TIMEOUT_SECONDS, self._first_timeout)
-        is_down = self._is_down()
-        timeout = DOWN_CHECKOUT_STEP_SECONDS if is_down else deadline - time.monotonic()
-        if not self.queue.enter(organization_id, timeout):
-            raise PoolTimeout("no connection was free in time")
+    @contextlib.contextmanager
+    def check_out(self, role: str) -> Iterator[Connection]:
+        """Check out a connection for the block. Raises Unavailable, at once while it is down."""
+        pool = self._pool(role)
         try:
-            return self._check_out_by(deadline)
-        except BaseException:
-            self.queue.leave(organization_id)
+            connection = pool.getconn(
+                DOWN_WAIT_SECONDS if role in self._down else FIRST_WAIT_SECONDS
+            )
+        except PoolTimeout:
+            if role in self._down:
+                raise
+            connection = pool.getconn()
+        try:
+            yield connection
+        except STALE_SESSION:
+            connection.close()
             raise
+        finally:
+            pool.putconn(connection)
 
-    def _check_out_by(self, deadline: float) -> Connection:
-        """Return a connection, which is there unless it is being opened."""
-        while True:
-            step = DOWN_CHECKOUT_STEP_SECONDS if self._is_down() else CHECKOUT_STEP_SECONDS
-            try:
-                return self.getconn(step)
-            except PoolTimeout:
-                if self._is_down() or time.monotonic() > deadline:
-                    raise
+    def usage(self) -> tuple[int, int]:
+        """Return how many connections are checked out, and how many requests wait for one."""
+        stats = [pool.get_stats() for (pid, _), pool in self._pools.items() if pid == os.getpid()]
+        in_use = sum(one["pool_size"] - one["pool_available"] for one in stats)
+        return in_use, sum(one["requests_waiting"] for one in stats)
 
-    def give_back(self, connection: Connection, organization_id: UUID | None) -> None:
-        """Take a connection back, and let the next one in the queue use it."""
-        self.putconn(connection)
-        self.queue.leave(organization_id)
+    def close(self) -> None:
+        """Close the pools of this process."""
+        for name in [name for name in self._pools if name[0] == os.getpid()]:
+            self._pools.pop(name).close()
 
 
-def _refuse_closed(connection: Connection) -> None:
-    """Refuse a connection that the server has closed, without a round trip to the server."""
+def _refuse_dead(connection: Connection) -> None:
+    """Refuse a connection that the server has closed, or that a network may have forgotten."""
     poll = select.poll()
     poll.register(connection.pgconn.socket, select.POLLIN)
     if poll.poll(0):
         connection.close()
         raise psycopg.OperationalError("the server closed the connection")
+    if connection.idle_seconds > TRUSTED_IDLE_SECONDS:
+        connection.ping(PING_TIMEOUT_SECONDS)
 
 
-def set_up(settings: PoolSettings) -> None:
-    """Close the pools of this process and use these settings from now on; connects to nothing."""
-    global _settings
-    close()
-    _settings = settings
+database = Database(None)
+
+
+def use(new: Database) -> None:
+    """Let the functions of this module use a database from now on."""
+    global database
+    database = new
 
 
 @contextlib.contextmanager
-def using(settings: PoolSettings) -> Iterator[None]:
-    """Use these settings while the block lasts, then those of before."""
-    before = _settings
-    set_up(settings)
+def using(new: Database) -> Iterator[None]:
+    """Use a database while the block lasts, and close it then."""
+    before = database
+    use(new)
     try:
         yield
     finally:
-        set_up(before)
-
-
-def _pool(role: str) -> Pool:
-    """Return this process's pool for a role, opened on first use.
-
-    Opened so late because a pool that is shared over a fork mixes up rows.
-    """
-    name = os.getpid(), role
-    if name not in _pools:
-        asked_at = time.monotonic()
-        with _opening:
-            if name not in _pools:
-                _run_on_open(asked_at)
-                url = _settings.url if role == "primary" else _settings.replica_url
-                _pools[name] = Pool(url, role, _settings)
-    return _pools[name]
-
-
-def _run_on_open(asked_at: float) -> None:
-    """Run what must precede the first query. Who waited while it failed shares that failure."""
-    global _failed_opening
-    if _failed_opening and _failed_opening[0] > asked_at:
-        raise _failed_opening[1]
-    try:
-        if _settings.on_open:
-            _settings.on_open()
-    except Exception as error:
-        _failed_opening = time.monotonic(), error
-        raise
-
-
-def close() -> None:
-    """Close the pools of this process."""
-    for name in [name for name in _pools if name[0] == os.getpid()]:
-        _pools.pop(name).close()
-
-
-def has_replica() -> bool:
-    """Tell whether lists are read from a replica."""
-    return _settings.replica_url is not None
+        use(before)
+        new.close()
 
 
 @contextlib.contextmanager
-def connection(role: str = "primary", organization_id: UUID | None = None) -> Iterator[Connection]:
-    """Check out a connection for the block, on behalf of an organization if it is known.
+def connection(role: str = "primary") -> Iterator[Connection]:
+    """Check out a connection for the block.
 
-    Raises Unavailable for whatever only time can mend.
+    Raises Unavailable for what time can mend, Refused for what it cannot.
     """
     try:
-        pool = _pool(role)
-        checked_out = pool.check_out(organization_id)
-        try:
+        with database.check_out(role) as checked_out:
             yield checked_out
-        except STALE_SESSION:
-            checked_out.close()
-            raise
-        finally:
-            pool.give_back(checked_out, organization_id)
     except SCHEMA_LACKS as error:
         raise SchemaBehind(_describe(error)) from error
+    except LASTING as error:
+        raise Refused(_describe(error)) from error
     except TEMPORARY as error:
         raise Unavailable(_describe(error)) from error
 
@@ -253,29 +235,21 @@ def _describe(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def transaction(organization_id: UUID | None = None) -> Iterator[Connection]:
+def transaction() -> Iterator[Connection]:
     """Check out a connection inside a transaction, which any error rolls back.
 
-    Raises Unavailable as `connection` does.
+    Raises Unavailable and Refused as `connection` does.
     """
-    with connection(organization_id=organization_id) as checked_out, checked_out.transaction():
+    with connection() as checked_out, checked_out.transaction():
         yield checked_out
 
 
 @contextlib.contextmanager
-def snapshot(organization_id: UUID | None = None) -> Iterator[Connection]:
+def snapshot() -> Iterator[Connection]:
     """Check out a connection whose queries see the database as it is now, whatever is written.
 
-    Raises Unavailable as `connection` does.
+    Raises Unavailable and Refused as `connection` does.
     """
-    with transaction(organization_id) as checked_out:
+    with transaction() as checked_out:
         checked_out.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         yield checked_out
-
-
-def usage() -> tuple[int, int]:
-    """Return how many connections of this process are checked out, and how many requests wait."""
-    pools = [pool for name, pool in _pools.items() if name[0] == os.getpid()]
-    stats = [pool.get_stats() for pool in pools]
-    in_use = sum(one["pool_size"] - one["pool_available"] for one in stats)
-    return in_use, sum(len(pool.queue) for pool in pools)

@@ -45,12 +45,16 @@ class Page:
     last_id: UUID | None
 
 
-# Without comments and indentation, because psycopg keeps the conversion of a statement and its
-# parameters only for statements below 4 KB.
-QUERIES = {
-    path.stem: " ".join(re.sub("--.*", "", path.read_text(encoding="utf-8")).split())
-    for path in FOLDER.glob("*.sql")
-}
+def _read(path: Path) -> LiteralString:
+    """Return a query without comments and indentation.
+
+    psycopg keeps the conversion of a statement and its parameters only for statements below 4 KB.
+    """
+    text = " ".join(re.sub("--.*", "", path.read_text(encoding="utf-8")).split())
+    return cast(LiteralString, text)
+
+
+QUERIES = {path.stem: _read(path) for path in FOLDER.glob("*.sql")}
 
 
 class _Usage(threading.local):
@@ -68,15 +72,14 @@ def take_usage() -> tuple[int, float]:
     return usage
 
 
-def _run(query: str, connection: Connection | None, params: Row) -> psycopg.Cursor[Row]:
+def _run(query: LiteralString, connection: Connection | None, params: Row) -> psycopg.Cursor[Row]:
     """Run a query, on a connection of the pool if none is given; its rows are there already."""
     if connection is None:
-        organization_id = params.get("organization_id")
-        with pool.connection(organization_id=organization_id) as used, used.statement():
+        with pool.connection() as used, used.statement():
             return _run(query, used, params)
     started_at = time.perf_counter()
     try:
-        return connection.execute(cast(LiteralString, query), params)
+        return connection.execute(query, params)
     finally:
         _usage.statements += 1
         _usage.seconds += time.perf_counter() - started_at
@@ -112,7 +115,7 @@ def stream(name: str, connection: Connection, /, **params: Any) -> Generator[Row
     """Yield the rows of a query in a transaction that has begun, a few thousand at a time."""
     with connection.cursor(name) as cursor:
         cursor.itersize = STREAM_ROWS
-        yield from cursor.execute(cast(LiteralString, QUERIES[name]), params)
+        yield from cursor.execute(QUERIES[name], params)
 
 
 def fetch_page(name: str, /, **params: Any) -> Page | None:
@@ -123,7 +126,7 @@ def fetch_page(name: str, /, **params: Any) -> Page | None:
     Raises pool.Unavailable.
     """
     page = None
-    if pool.has_replica():
+    if pool.database.has_replica:
         with contextlib.suppress(pool.SchemaBehind):
             page = _fetch_page(name, "replica", params)
     return page or _fetch_page(name, "primary", params)
@@ -131,21 +134,22 @@ def fetch_page(name: str, /, **params: Any) -> Page | None:
 
 def _fetch_page(name: str, role: str, params: Row) -> Page | None:
     given = frozenset(param for param, value in params.items() if value is not None)
-    with pool.connection(role, params["organization_id"]) as connection, connection.statement():
+    with pool.connection(role) as connection, connection.statement():
         row = _run(specialize(name, given), connection, params).fetchone()
     return Page(**row) if row else None
 
 
 @functools.cache
-def specialize(name: str, given: frozenset[str]) -> str:
+def specialize(name: str, given: frozenset[str]) -> LiteralString:
     """Return a list query for one set of given parameters.
 
     `%(param)s::type IS NULL` becomes FALSE or TRUE, so that PostgreSQL plans each set of filters as
     a statement of its own, with the index that fits it.
     """
-    return IS_NULL_TEST.sub(
+    text = IS_NULL_TEST.sub(
         lambda test: str((test[1] in given) == bool(test[2])).upper(), QUERIES[name]
     )
+    return cast(LiteralString, text)
 
 
 def require_null_tests(name: str, filters: Iterable[str]) -> None:

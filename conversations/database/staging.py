@@ -5,7 +5,7 @@ A file of any size is sorted in this way with little memory in this process.
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import LiteralString, NamedTuple, cast
+from typing import NamedTuple
 from uuid import UUID
 
 from psycopg.rows import args_row
@@ -43,15 +43,15 @@ class StagedRow(NamedTuple):
 def staging() -> Iterator[Connection]:
     """Create the temporary table for a transaction around the block. Raises pool.Unavailable."""
     with pool.transaction() as connection:
-        connection.execute(cast(LiteralString, f"SET LOCAL work_mem = '{SORT_MEMORY}'"))
-        connection.execute(cast(LiteralString, QUERIES["create_staged_rows"]))
+        connection.execute(f"SET LOCAL work_mem = '{SORT_MEMORY}'".encode())
+        connection.execute(QUERIES["create_staged_rows"])
         yield connection
 
 
 def fill(connection: Connection, rows: Iterable[tuple[int, bytes, Content]]) -> int:
     """Copy rows, each with its line and bytes, into the table and return how many those were."""
     with connection.cursor() as cursor:
-        with cursor.copy(cast(LiteralString, QUERIES["copy_staged_rows"])) as copy:
+        with cursor.copy(QUERIES["copy_staged_rows"]) as copy:
             copy.set_types(COLUMN_TYPES)
             for line, raw, content in rows:
                 copy.write_row((line, raw, *content))
@@ -61,6 +61,6 @@ def fill(connection: Connection, rows: Iterable[tuple[int, bytes, Content]]) -> 
 def batches(connection: Connection, size: int) -> Iterator[list[StagedRow]]:
     """Yield the rows of the table in the order of recording, `size` at a time."""
     with connection.cursor("staged", row_factory=args_row(StagedRow), binary=True) as cursor:
-        cursor.execute(cast(LiteralString, QUERIES["list_staged_rows"]))
+        cursor.execute(QUERIES["list_staged_rows"])
         while batch := cursor.fetchmany(size):
             yield batch

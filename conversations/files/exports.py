@@ -38,7 +38,7 @@ def _export(
     """Write the rows of a query, a few thousand at a time, all of them of one snapshot."""
     count = 0
     with (
-        pool.snapshot(organization_id) as connection,
+        pool.snapshot() as connection,
         closing(queries.stream(query, connection, organization_id=organization_id)) as rows,
     ):
         for count, row in enumerate(rows, 1):  # noqa: B007  # returned after the loop

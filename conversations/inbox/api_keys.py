@@ -150,7 +150,7 @@ def rotate_api_key(organization_id: UUID, id: UUID) -> str:
 
     Raises KeyIsDead if the key is revoked or expired.
     """
-    with pool.transaction(organization_id) as connection:
+    with pool.transaction() as connection:
         old = queries.fetch_one(
             "revoke_api_key", connection, organization_id=organization_id, id=id
         )

@@ -31,7 +31,7 @@ def differing_summaries(organization_id: UUID) -> list[tuple[UUID, list[str]]]:
     differing = []
     with (
         # One snapshot for both streams, so that messages that arrive meanwhile are no difference.
-        pool.snapshot(organization_id) as connection,
+        pool.snapshot() as connection,
         closing(queries.stream("list_summaries", connection, **params)) as stored,
         closing(queries.stream("compute_summaries", connection, **params)) as computed,
     ):
@@ -45,7 +45,7 @@ def differing_summaries(organization_id: UUID) -> list[tuple[UUID, list[str]]]:
 
 def repair_summary(organization_id: UUID, id: UUID) -> None:
     """Replace the summary of one conversation by the computed one, under its lock."""
-    with pool.transaction(organization_id) as connection:
+    with pool.transaction() as connection:
         params = {"organization_id": organization_id, "ids": [id]}
         queries.fetch_all("lock_conversations", connection, **params)
         computed = queries.fetch_one("compute_summaries", connection, **params)
@@ -60,7 +60,7 @@ def differing_counts(organization_id: UUID, connection: Connection | None = None
 
 def repair_counts(organization_id: UUID) -> None:
     """Add to each wrong count what it lacks, while no other transaction counts."""
-    with pool.transaction(organization_id) as connection:
+    with pool.transaction() as connection:
         # Every writer counts last: one that waits for this lock has committed nothing yet.
         connection.execute("LOCK TABLE conversation_counts IN EXCLUSIVE MODE")
         for row in differing_counts(organization_id, connection):

@@ -43,7 +43,7 @@ def record_consent(
     Returns what is then on record, one row for each phone number and contact, and for each event
     whether it is news: later than the latest of its kind before. Raises pool.Unavailable.
     """
-    with pool.transaction(organization_id) as connection:
+    with pool.transaction() as connection:
         before, consents = record_consent_events(connection, organization_id, events)
     latest: dict[tuple[UUID, str, bool], datetime | None] = {}
     for row in before:

@@ -109,7 +109,7 @@ def record_message(organization_id: UUID, message: Message) -> tuple[Outcome, St
 
     Raises pool.Unavailable.
     """
-    with pool.transaction(organization_id) as connection:
+    with pool.transaction() as connection:
         (outcome,) = _record(connection, organization_id, [message])
         # Read before the commit: an error after it would be the answer to a message that is stored.
         stored = get_messages(organization_id, [message["id"]], connection)
@@ -121,7 +121,7 @@ def record_messages(organization_id: UUID, messages: Sequence[Message | Fragment
 
     Of messages with the same id the first counts. Raises pool.Unavailable.
     """
-    with pool.transaction(organization_id) as connection:
+    with pool.transaction() as connection:
         outcomes = _record(connection, organization_id, messages)
     for message, outcome in zip(messages, outcomes, strict=True):
         if outcome is Outcome.FILLED:
@@ -202,7 +202,7 @@ def _fill_in(organization_id: UUID, message: Message | Fragment) -> None:
     does: two that lock several of both would wait for each other in a circle.
     """
     given = orjson.loads(orjson.dumps(message))
-    with pool.transaction(organization_id) as connection:
+    with pool.transaction() as connection:
         filled = queries.fetch_one(
             "fill_in_message",
             connection,

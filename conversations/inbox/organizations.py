@@ -77,7 +77,7 @@ def delete_organization(organization_id: UUID) -> None:
     for name in DELETIONS:
         deleted = True
         while deleted:
-            with pool.transaction(organization_id) as connection:
+            with pool.transaction() as connection:
                 queries.execute("lock_organization", connection, **params)
                 deleted = queries.execute(name, connection, **params) > 0
 
@@ -87,7 +87,7 @@ def create_phone_number(organization_id: UUID, number: str, id: UUID | None = No
 
     Raises NumberTaken if `id` is given and the number has another one, or another number has it.
     """
-    with pool.connection(organization_id=organization_id) as connection:
+    with pool.connection() as connection:
         queries.fetch_one(
             "create_phone_number",
             connection,
@@ -108,7 +108,7 @@ def create_phone_number(organization_id: UUID, number: str, id: UUID | None = No
 
 def delete_phone_number(organization_id: UUID, number: str) -> bool:
     """Delete a phone number and return True; False if it has conversations or consent."""
-    with pool.connection(organization_id=organization_id) as connection:
+    with pool.connection() as connection:
         deleted = queries.fetch_one(
             "delete_phone_number",
             connection,

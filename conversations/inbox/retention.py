@@ -35,7 +35,7 @@ def erase_contact(organization_id: UUID, contact_number: str) -> int:
 def _redact(lock_query: str, organization_id: UUID, at: datetime | None, **which: Any) -> int:
     total = 0
     while True:
-        with pool.transaction(organization_id) as connection:
+        with pool.transaction() as connection:
             messages = queries.fetch_all(
                 lock_query,
                 connection,

@@ -67,7 +67,7 @@ def _listen(server: Arbiter, settings: Settings) -> None:
 def _check_database(url: str, server: Arbiter, settings: Settings) -> None:
     """End the process if the schema is behind. Without the database it starts, with a warning."""
     try:
-        migrations.require_current(url, settings.database_prepared_statements)
+        migrations.check_database(url, settings.database_prepared_statements)
     except (migrations.SchemaBehind, migrations.SchemaMismatch) as error:
         sys.exit(str(error))
     except pool.Unavailable as error:
@@ -84,7 +84,7 @@ def _prepare_embedded_database() -> str:
     signal.signal(signal.SIGINT, lambda number, _: sys.exit(128 + number))
     url = embedded.acquire()
     try:
-        with pool.using(pool.PoolSettings(url)):
+        with pool.using(pool.Database(url)):
             with pool.connection() as connection:
                 migrations.migrate(connection)
             demo.load()

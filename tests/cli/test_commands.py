@@ -74,9 +74,9 @@ def test_from_nothing_to_a_message_by_commands_alone(client):
 
 def test_the_service_goes_on_as_configured_after_a_command_in_its_process(alice):
     alice.conversations()
-    before = pool._settings
+    before = pool.database
     flask("create-organization", "Brightside")
-    assert pool._settings == before
+    assert pool.database is before
     assert alice.conversations() == []
 
 

@@ -2,8 +2,10 @@
 
 import re
 
+import psycopg
+
 from conversations import __version__
-from conversations.database import pool
+from conversations.database import pool, queries
 from tests.command_line import flask_process
 from tests.conftest import SERVER_URL, contact, new_database, new_organization, using_database
 
@@ -43,3 +45,26 @@ def test_status_counts_what_is_there_also_in_a_new_database():
     lines = dict(line.split(maxsplit=1) for line in done.stdout.decode().splitlines())
     counts = (lines["organizations"], lines["conversations"], lines["messages"])
     assert counts == ("1", "2", "3")
+
+
+def test_status_shows_an_estimate_of_what_is_not_counted():
+    url = new_database(SERVER_URL)
+    with using_database(url), pool.connection() as conn:
+        conn.execute(
+            "INSERT INTO organizations (name, message_retention_days) "
+            "SELECT 'Many', 30 FROM generate_series(1, 20000)"
+        )
+        conn.execute(
+            "INSERT INTO phone_numbers (organization_id, number) "
+            "SELECT id, '+15551112222' FROM organizations"
+        )
+        conn.execute("ANALYZE")
+    with psycopg.connect(url) as conn:
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {queries.QUERIES['get_status']}"
+        ((plans,),) = conn.execute(explain, {"estimated_from": 1000}).fetchall()
+    done = flask_process("status", DATABASE_URL=url)
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.decode().splitlines())
+    assert lines["organizations"] == "about 20,000"
+    assert "oldest readable  see redact-messages --dry-run" in done.stdout.decode()
+    # One of a table would be more than 200 alone.
+    assert plans[0]["Plan"]["Shared Hit Blocks"] + plans[0]["Plan"]["Shared Read Blocks"] < 100

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from conversations.database import migrations, pool
+from conversations.database import migrations, pool, queries
 from conversations.database.connection import connect
 from schemas.numbers import PHONE_NUMBER
 from tests.command_line import ROOT, flask_process
@@ -205,3 +205,13 @@ def test_the_tables_take_the_numbers_that_the_fields_take(app):
         ).fetchall()
     tables = {row["name"] for row in definitions if rule in row["definition"]}
     assert tables >= {"phone_numbers", "conversations"}
+
+
+def test_check_schema_names_every_column(app):
+    with pool.connection() as conn:
+        columns = conn.execute(
+            "SELECT table_name || '.' || column_name AS name FROM information_schema.columns "
+            "WHERE table_schema = 'public' AND table_name <> 'schema_migrations'"
+        ).fetchall()
+    text = queries.QUERIES["check_schema"]
+    assert [row["name"] for row in columns if f"{row['name']} AS" not in text] == []

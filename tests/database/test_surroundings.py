@@ -12,7 +12,6 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conversations import settings
-from conversations.database import pool
 from conversations.database.connection import connect
 from conversations.database.url import check_url
 from tests.command_line import flask_process
@@ -197,6 +196,82 @@ def test_a_front_that_holds_connections_works_with_the_time_that_the_url_allows(
                 assert service.request("GET", "/v1/conversations", alice.key)[0] == 200
 
 
+class Forgetful:
+    """A network that forgets its connections without a word when it is told to."""
+
+    def __init__(self, path: str, listener: socket.socket):
+        self._path, self._listener, self._epoch = path, listener, 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def forget(self) -> None:
+        """Carry nothing any more for the connections of now; they stay open."""
+        self._epoch += 1
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.socket(socket.AF_UNIX)
+                server.connect(self._path)
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(
+                        target=self._carry, args=(*ends, self._epoch), daemon=True
+                    ).start()
+
+    def _carry(self, source: socket.socket, target: socket.socket, epoch: int) -> None:
+        with source, contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if epoch == self._epoch:
+                    target.sendall(data)
+            if epoch == self._epoch:
+                target.shutdown(socket.SHUT_WR)
+
+
+def test_connections_that_the_network_has_forgotten_cost_no_request():
+    with running_postgres() as postgres, socket.create_server(("127.0.0.1", 0)) as listener:
+        with using_database(postgres.url):
+            alice = new_organization(None)
+        network = Forgetful(f"{postgres.data.parent}/.s.PGSQL.5432", listener)
+        url = f"postgres://postgres@127.0.0.1:{listener.getsockname()[1]}/postgres"
+        message = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "hello"}
+        with running_service(url, WEB_CONCURRENCY=1) as service:
+            assert service.request("GET", "/v1/conversations", alice.key)[0] == 200
+            statuses = []
+            for _ in range(2):
+                time.sleep(1.5)
+                network.forget()
+                statuses.append(service.request("GET", "/v1/conversations", alice.key)[0])
+                time.sleep(1.5)
+                network.forget()
+                statuses.append(service.request("POST", "/v1/messages", alice.key, message)[0])
+        assert statuses == [200, 201, 200, 201]
+
+
+def test_the_password_goes_to_the_address_of_the_url_alone():
+    params = conninfo_to_dict(DATABASE_URL)
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.settimeout(0.1)
+        variables = {
+            "PGHOSTADDR": "127.0.0.2",
+            "PGSERVICE": "other",
+            "PGPORT": str(elsewhere.getsockname()[1]),
+        }
+        url = make_conninfo(DATABASE_URL, password="geheim", port=params.get("port", 5432))
+        done = flask_process("status", DATABASE_URL=url, **variables)
+        assert done.returncode == 0, done.stderr
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
+def test_a_session_that_a_cut_left_in_a_transaction_lets_go_of_its_locks():
+    with connect(DATABASE_URL, for_requests=True) as conn:
+        row = conn.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+        assert row == {"idle_in_transaction_session_timeout": "3s"}
+    with connect(DATABASE_URL) as conn:
+        row = conn.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+        assert row == {"idle_in_transaction_session_timeout": "0"}
+
+
 def test_what_the_url_says_wins():
     url = make_conninfo(
         DATABASE_URL,
@@ -283,27 +358,3 @@ def test_neither_the_user_nor_the_password_is_in_the_log():
     assert "FATAL" in log
     for secret in SECRETS:
         assert secret not in log
-
-
-def test_requests_that_wait_for_a_first_connection_share_its_failure():
-    asked = []
-
-    def fail() -> None:
-        asked.append(None)
-        time.sleep(0.3)
-        raise pool.Unavailable("away")
-
-    def ask(refusals: list) -> None:
-        with pytest.raises(pool.Unavailable), pool.connection():
-            pytest.fail("it is not there")
-        refusals.append(None)
-
-    with pool.using(pool.PoolSettings(DATABASE_URL, on_open=fail)):
-        refusals: list = []
-        threads = [threading.Thread(target=ask, args=(refusals,)) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert len(refusals) == 8
-    assert len(asked) == 1

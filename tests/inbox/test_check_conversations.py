@@ -220,7 +220,7 @@ def test_writers_at_work_are_no_difference_and_outlive_a_repair(inbox_of_two):
             failures.append(error)
 
     writer = threading.Thread(target=receive)
-    with pool.using(pool.PoolSettings(service.app.config["SETTINGS"].database_url, pool_size=3)):
+    with pool.using(pool.Database(service.app.config["SETTINGS"].database_url, pool_size=3)):
         writer.start()
         try:
             for _ in range(10):

@@ -57,7 +57,7 @@ scripts = st.lists(st.lists(writes, max_size=6), min_size=WRITERS, max_size=WRIT
 @pytest.fixture(scope="module")
 def connections(app):
     """One connection for each writer, none of them in a hurry: a deadlock is what may end them."""
-    with pool.using(pool.PoolSettings(DATABASE_URL, pool_size=WRITERS + 1)):
+    with pool.using(pool.Database(DATABASE_URL, pool_size=WRITERS + 1)):
         yield
 
 

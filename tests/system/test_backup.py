@@ -43,7 +43,7 @@ def test_a_restored_backup_lists_the_same_conversations_under_the_same_ids(alice
     restored = new_database(SERVER_URL)
     assert run(restore, tmp_path, restored).returncode == 0
     summaries = queries.fetch_all("list_summaries", organization_id=alice.id)
-    with pool.using(pool.PoolSettings(restored)):
+    with pool.using(pool.Database(restored)):
         assert queries.fetch_all("list_summaries", organization_id=alice.id) == summaries
         assert list(checks.check(alice.id, repair=False)) == []
     assert len(summaries) == 3
@@ -89,7 +89,7 @@ def test_a_backup_of_any_earlier_schema_is_restored_and_migrated(tmp_path, monke
     migrated = flask_process("migrate", DATABASE_URL=restored).stdout.decode().splitlines()
     assert migrated == ([path.stem for path in FILES[count:]] or ["already up to date"])
     assert schema_of(restored, tmp_path) == schema_of(DATABASE_URL, tmp_path)
-    with pool.using(pool.PoolSettings(restored)):
+    with pool.using(pool.Database(restored)):
         (organization,) = organizations.list_organizations()
         assert organization["organization_id"] == id
         number = organizations.create_phone_number(id, "+15551112222")

@@ -202,6 +202,11 @@ class ReadinessSchema(HealthSchema):
     redaction_is_overdue = Flag(
         description="Whether one of those has waited for it longer than 26 hours.", example=False
     )
+    clock_skew_seconds = Value(
+        {"type": "number"},
+        description="By how much the clock of the service is ahead of PostgreSQL's.",
+        example=0.001,
+    )
     replica_lag_bytes = Value(
         COUNT,
         description="How much write-ahead log the replica has yet to apply; only where there is "
