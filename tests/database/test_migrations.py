@@ -101,7 +101,7 @@ def test_a_file_that_was_edited_after_it_had_been_applied_is_refused(database, f
     edited = folder / f"{NAMES[0]}.sql"
     edited.write_text(edited.read_text() + "\n")
     (folder / "0100_create_notes.sql").write_text("CREATE TABLE notes (id integer);")
-    for attempt in (migrate, migrations.require_current):
+    for attempt in (migrate, migrations.check_database):
         with pytest.raises(migrations.SchemaMismatch, match=f"another {NAMES[0]}.sql"):
             attempt(database)
     assert ledger(database) == NAMES
@@ -110,7 +110,7 @@ def test_a_file_that_was_edited_after_it_had_been_applied_is_refused(database, f
 def test_a_schema_that_is_ahead_serves_an_older_version(database, folder):
     migrate(database)
     (folder / f"{NEWEST}.sql").unlink()
-    migrations.require_current(database)
+    migrations.check_database(database)
     assert migrate(database) == []
 
 
@@ -118,7 +118,7 @@ def test_a_schema_that_is_behind_is_refused_by_name(database):
     migrate(database)
     forget(database, NEWEST)
     with pytest.raises(migrations.SchemaBehind, match=rf"\({NEWEST} not applied\)"):
-        migrations.require_current(database)
+        migrations.check_database(database)
 
 
 @pytest.mark.parametrize(
