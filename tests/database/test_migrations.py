@@ -29,7 +29,7 @@ da8e6eb15fc4e8002ae10e05b6866af2cb858d47f7fed49db5045a59d7915223  0006_create_co
 
 
 @pytest.fixture
-def database() -> str:
+def empty() -> str:
     """The URL of an empty database."""
     return new_database(SERVER_URL)
 
@@ -66,66 +66,64 @@ def test_released_migrations_never_change_and_none_is_added_between_them():
     assert found == released
 
 
-def test_four_migrations_at_once_apply_each_once(database):
+def test_four_migrations_at_once_apply_each_once(empty):
     with ThreadPoolExecutor(4) as threads:
-        attempts = [
-            threads.submit(flask_process, "migrate", DATABASE_URL=database) for _ in range(4)
-        ]
+        attempts = [threads.submit(flask_process, "migrate", DATABASE_URL=empty) for _ in range(4)]
     done = [attempt.result() for attempt in attempts]
     assert [(each.returncode, each.stderr) for each in done] == [(0, b"")] * 4
     printed = sorted(line for each in done for line in each.stdout.decode().splitlines())
     assert [line for line in printed if line != "already up to date"] == NAMES
-    assert ledger(database) == NAMES
+    assert ledger(empty) == NAMES
 
 
-def test_a_new_file_alone_is_applied(database, folder):
-    migrate(database)
+def test_a_new_file_alone_is_applied(empty, folder):
+    migrate(empty)
     (folder / "0100_create_notes.sql").write_text("CREATE TABLE notes (id integer);")
-    assert migrate(database) == ["0100_create_notes"]
-    assert migrate(database) == []
+    assert migrate(empty) == ["0100_create_notes"]
+    assert migrate(empty) == []
 
 
-def test_a_file_that_fails_leaves_nothing_and_keeps_those_before_it(database, folder):
+def test_a_file_that_fails_leaves_nothing_and_keeps_those_before_it(empty, folder):
     (folder / "0100_create_notes.sql").write_text("CREATE TABLE notes (id integer);")
     bad = folder / "0101_create_more_notes.sql"
     bad.write_text("CREATE TABLE more_notes (id integer); SELECT 1 / 0;")
     with pytest.raises(psycopg.errors.DivisionByZero):
-        migrate(database)
-    assert ledger(database)[-1] == "0100_create_notes"
+        migrate(empty)
+    assert ledger(empty)[-1] == "0100_create_notes"
     bad.write_text("CREATE TABLE more_notes (id integer);")
-    assert migrate(database) == ["0101_create_more_notes"]
+    assert migrate(empty) == ["0101_create_more_notes"]
 
 
-def test_a_file_that_was_edited_after_it_had_been_applied_is_refused(database, folder):
-    migrate(database)
+def test_a_file_that_was_edited_after_it_had_been_applied_is_refused(empty, folder):
+    migrate(empty)
     edited = folder / f"{NAMES[0]}.sql"
     edited.write_text(edited.read_text() + "\n")
     (folder / "0100_create_notes.sql").write_text("CREATE TABLE notes (id integer);")
     for attempt in (migrate, migrations.check_database):
         with pytest.raises(migrations.SchemaMismatch, match=f"another {NAMES[0]}.sql"):
-            attempt(database)
-    assert ledger(database) == NAMES
+            attempt(empty)
+    assert ledger(empty) == NAMES
 
 
-def test_a_schema_that_is_ahead_serves_an_older_version(database, folder):
-    migrate(database)
+def test_a_schema_that_is_ahead_serves_an_older_version(empty, folder):
+    migrate(empty)
     (folder / f"{NEWEST}.sql").unlink()
-    migrations.check_database(database)
-    assert migrate(database) == []
+    migrations.check_database(empty)
+    assert migrate(empty) == []
 
 
-def test_a_schema_that_is_behind_is_refused_by_name(database):
-    migrate(database)
-    forget(database, NEWEST)
+def test_a_schema_that_is_behind_is_refused_by_name(empty):
+    migrate(empty)
+    forget(empty, NEWEST)
     with pytest.raises(migrations.SchemaBehind, match=rf"\({NEWEST} not applied\)"):
-        migrations.check_database(database)
+        migrations.check_database(empty)
 
 
 @pytest.mark.parametrize(
     "arguments", [("create-organization", "Brightside"), ("check-conversations",), ("demo",)]
 )
-def test_every_other_command_refuses_a_schema_that_is_behind(database, arguments):
-    done = flask_process(*arguments, DATABASE_URL=database)
+def test_every_other_command_refuses_a_schema_that_is_behind(empty, arguments):
+    done = flask_process(*arguments, DATABASE_URL=empty)
     assert (done.returncode, done.stdout) == (1, b"")
     (line,) = done.stderr.decode().splitlines()
     assert line.endswith("run flask migrate")
@@ -144,20 +142,20 @@ def start_gunicorn(database: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_a_service_over_a_schema_that_is_behind_exits_and_names_the_command(database):
-    migrate(database)
-    forget(database, NEWEST)
-    done = start_gunicorn(database)
+def test_a_service_over_a_schema_that_is_behind_exits_and_names_the_command(empty):
+    migrate(empty)
+    forget(empty, NEWEST)
+    done = start_gunicorn(empty)
     assert done.returncode != 0
     assert f"the schema is behind ({NEWEST} not applied): run flask migrate" in done.stderr.decode()
     assert b"Traceback" not in done.stderr
 
 
-def test_a_service_over_an_edited_migration_exits_and_names_the_file(database):
-    migrate(database)
-    with psycopg.connect(database) as conn:
+def test_a_service_over_an_edited_migration_exits_and_names_the_file(empty):
+    migrate(empty)
+    with psycopg.connect(empty) as conn:
         conn.execute("UPDATE schema_migrations SET checksum = 'x' WHERE name = %s", [NAMES[0]])
-    done = start_gunicorn(database)
+    done = start_gunicorn(empty)
     assert done.returncode != 0
     assert f"another {NAMES[0]}.sql" in done.stderr.decode()
 
@@ -177,16 +175,16 @@ def test_a_service_that_finds_no_database_at_its_start_serves_503(alice):
         assert "starting without the database" in service.log()
 
 
-def test_a_worker_checks_the_schema_that_it_could_not_see_at_the_start(database):
+def test_a_worker_checks_the_schema_that_it_could_not_see_at_the_start(empty):
     # The database comes back with a schema that is behind: no answer may be made from it.
-    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    name = psycopg.conninfo.conninfo_to_dict(empty)["dbname"]
     rename(name, "away_" + name)
-    with running_service(database, WEB_CONCURRENCY=1) as service:
+    with running_service(empty, WEB_CONCURRENCY=1) as service:
         rename("away_" + name, name)
         status, _, envelope = service.request("GET", "/readyz")
         assert (status, envelope["error"]["code"]) == (503, "UNAVAILABLE")
         assert "run flask migrate" in service.log()
-        migrate(database)
+        migrate(empty)
         assert service.request("GET", "/readyz")[0] == 200
 
 
