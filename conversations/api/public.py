@@ -86,7 +86,7 @@ def show_inbox() -> Response:
 
 
 @public.get("/inbox/scopes")
-def show_scopes_file() -> Response:
+def show_inbox_scopes() -> Response:
     """Return the scopes of the request's key, none for one that is not live.
 
     The inbox page asks, so that a key that may read less than the page can show is never refused.

@@ -324,7 +324,7 @@ def test_what_came_in_is_marked_until_it_is_opened_in_this_browser(inbox, browse
     alice.receive(contact(2), AT + timedelta(minutes=2), direction="outbound")
     page.poll()
     wait_until(lambda: page.browser.run("return document.title") == "(2) Inbox")
-    assert page.texts("#list li .mark") == ["New "] * 2
+    assert page.texts("#list li .mark") == ["New"] * 2
     assert page.texts("#list .new .contact") == [contact(3), contact(1)]
     page.browser.run("location.reload()")
     wait_until(lambda: page.browser.run(NEWS) == 2)

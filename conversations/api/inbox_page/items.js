@@ -46,7 +46,7 @@ function previewOf({ last_message_preview: preview, last_message_body_redacted_a
 export function contactItem(row) {
   const { id = "", href, today, isUnseen, last_message_at: at, opted_out_at: outAt } = row;
   const title = "Not opened in this browser since it came in";
-  const name = make("span", {}, isUnseen ? span("mark", "New ", title) : "",
+  const name = make("span", {}, ...(isUnseen ? [span("mark", "New", title), " "] : []),
     span("contact", row.contact_number));
   const link = make("a", { href, className: isUnseen ? "new" : "" }, name, " ");
   if (at) {
@@ -57,7 +57,7 @@ export function contactItem(row) {
     link.append(timeOf(at, today), make("span", { className: "preview" }, arrow, " ",
       previewOf(row)), span("facts", facts), " ", consentBadge(row.consent));
   } else {
-    const since = outAt ? [" since ", timeOf(outAt, today)] : [];
+    const since = outAt ? [" · since ", timeOf(outAt, today)] : [];
     const facts = make("span", { className: "facts" }, row.phone_number, ...since);
     link.append(consentBadge(row), " ", facts);
   }

@@ -57,7 +57,8 @@ export class Pane {
   /** Show the rows as they are now. */
   draw() {
     const { ol, scroller, feed: { rows, cursor } } = this;
-    const newest = rows.length && rows[0].id + rows[0].last_message_at;
+    const [first] = rows;
+    const newest = first && [first.id, first.last_message_at ?? first.updated_at].join();
     const isNew = this.#newest !== null && newest !== this.#newest;
     const isAtNewest = this.#newest === null || this.#pxFromNewest < AT_NEWEST_PX;
     const focused = ol.contains(document.activeElement)
