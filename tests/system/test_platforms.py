@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import uuid
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tests.system.processes import answers, environment, start
 HEALTHCHECK, COMMAND = map(
     orjson.loads, re.findall(r"CMD (\[.*\])$", (ROOT / "Dockerfile").read_text(), re.M)
 )
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 APP_JSON = orjson.loads((ROOT / "app.json").read_bytes())
 
 
@@ -77,10 +79,17 @@ def test_all_that_a_deployment_installs_is_pinned_with_hashes():
     # Nothing else: no option that names an index, no requirement without a hash.
     lines = [line for line in text.splitlines() if line and not line.lstrip().startswith("#")]
     assert all(line.startswith("    --hash=") or line.split("=")[0] in pinned for line in lines)
-    for line in (ROOT / "requirements.in").read_text().splitlines():
-        if not line.startswith("#"):
-            name, version = re.sub(r"\[.*?\]", "", line).lower().replace("_", "-").split("==")
-            assert pinned[name] == version
+    for requirement in PROJECT["project"]["dependencies"]:
+        name, version = re.sub(r"\[.*?\]", "", requirement).lower().replace("_", "-").split("==")
+        assert pinned[name] == version
+
+
+def test_all_that_development_installs_is_pinned():
+    groups = PROJECT["dependency-groups"].values()
+    named = {line for group in groups for line in group if isinstance(line, str)}
+    lines = (ROOT / "requirements-dev.txt").read_text().splitlines()
+    assert {line.lower() for line in named} <= set(lines)
+    assert all(re.match(r"#|[\w-]+==[\w.]+( ;|$)", line) for line in lines)
 
 
 @pytest.fixture

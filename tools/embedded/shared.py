@@ -61,7 +61,7 @@ def _share_server() -> str:
     global _users_file
     home = server_home()
     programs = server.find_programs(home)
-    _users_file = open(INSTANCE / "postgres.users", "w")
+    _users_file = open(INSTANCE / "postgres.users", "w")  # noqa: SIM115 - the lock lasts as long as the process
     fcntl.flock(_users_file, fcntl.LOCK_SH)
     data = home / "postgres"
     atexit.register(_release, os.getpid(), data)
