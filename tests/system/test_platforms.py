@@ -185,3 +185,18 @@ def test_a_python_without_venv_is_told_in_one_sentence_that_names_the_package(tm
     first, *_ = done.stderr.splitlines()
     assert first == f"{python} lacks venv. On Debian: apt-get install python3-venv"
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 15)])
+def test_a_python_without_an_embedded_server_is_refused_in_one_sentence(tmp_path, version):
+    for name in ("Makefile", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    python = tmp_path / "python"
+    code = f"import sys; sys.version_info = {version}; exec(sys.argv[1])"
+    python.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c '{code}' \"$2\"\n")
+    python.chmod(0o755)
+    make = ["make", "run", f"PYTHON={python}"]
+    done = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert done.stderr.startswith("The embedded PostgreSQL runs on Python 3.11 to 3.14, such as: ")
+    assert not (tmp_path / ".venv").exists()
