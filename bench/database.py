@@ -120,7 +120,10 @@ def _is_current(url: str, conversations: int) -> bool:
         with connect(url) as conn:
             if migrations.pending(conn):
                 return False
-            row = conn.execute("SELECT sum(opted_in_count + other_count) FROM conversation_counts")
+            row = conn.execute(
+                "SELECT sum(opted_in_count + other_count) FROM conversation_counts"
+                " WHERE counted_id = '00000000-0000-0000-0000-000000000000'"
+            )
             return row.fetchone()["sum"] == conversations
     except (psycopg.Error, migrations.SchemaMismatch):
         return False

@@ -70,6 +70,7 @@ INNER JOIN pairs ON pairs.c = spread.slot / 500 * 50
 
 INSERT INTO conversations (
     organization_id,
+    id,
     phone_number_id,
     phone_number,
     contact_number,
@@ -85,6 +86,7 @@ INSERT INTO conversations (
 )
 SELECT
     %(organization_id)s,
+    pairs.id,
     pairs.phone_number_id,
     pairs.phone_number,
     pairs.contact_number,

@@ -27,11 +27,13 @@ VALUES
     (%(organization_id)s, %(new_number)s, '+15551110002');
 
 INSERT INTO conversations (
-    organization_id, phone_number_id, phone_number, contact_number,
+    organization_id, id, phone_number_id, phone_number, contact_number,
     last_message_at, last_message_id, last_message_direction, last_message_preview, message_count
 )
 SELECT
-    %(organization_id)s, %(old_number)s, '+15551110001', '+1666' || lpad(n::text, 7, '0'),
+    %(organization_id)s,
+    conversation_id(%(old_number)s, '+1666' || lpad(n::text, 7, '0')),
+    %(old_number)s, '+15551110001', '+1666' || lpad(n::text, 7, '0'),
     timestamptz '2026-04-28 12:00:00Z' - n * interval '1 minute', md5(n::text)::uuid,
     'inbound', 'hello', 1
 FROM generate_series(1, %(conversations)s::integer) AS n;
@@ -39,11 +41,12 @@ FROM generate_series(1, %(conversations)s::integer) AS n;
 VACUUM ANALYZE;
 
 INSERT INTO conversations (
-    organization_id, phone_number_id, phone_number, contact_number,
+    organization_id, id, phone_number_id, phone_number, contact_number,
     last_message_at, last_message_id, last_message_direction, last_message_preview, message_count
 )
 VALUES (
-    %(organization_id)s, %(new_number)s, '+15551110002', '+16660000001',
+    %(organization_id)s, conversation_id(%(new_number)s, '+16660000001'),
+    %(new_number)s, '+15551110002', '+16660000001',
     '2026-04-28 13:00:00Z', gen_random_uuid(), 'inbound', 'hello', 1
 )
 """

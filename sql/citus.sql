@@ -19,6 +19,10 @@ SELECT create_distributed_table(
     'conversation_counts', 'organization_id', colocate_with => 'phone_numbers'
 );
 
+-- These functions are on the coordinator alone where Citus came to a filled database. No column or
+-- check depends on preview, so it would not follow its table to the other nodes.
+SELECT create_distributed_function('preview(text)');
+
 -- Without this the rows from before would stay on the coordinator's disk, where no redaction
 -- reaches them.
 SELECT truncate_local_data_after_distributing_table('organizations');

@@ -32,7 +32,9 @@ COLUMNS = """
 
 TOTAL = """
 SELECT sum(opted_in_count + other_count)::bigint FROM conversation_counts
-WHERE organization_id = $1 AND ($2::uuid IS NULL OR phone_number_id = $2)
+WHERE
+    organization_id = $1
+    AND counted_id = coalesce($2::uuid, '00000000-0000-0000-0000-000000000000')
 """
 
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from uuid import UUID
 
 import django
 from common import (
@@ -85,7 +86,7 @@ class ApiKey(models.Model):
 
 
 class ConversationCount(models.Model):
-    phone_number_id = models.UUIDField(primary_key=True)
+    counted_id = models.UUIDField(primary_key=True)
     organization_id = models.UUIDField()
     opted_in_count = models.BigIntegerField()
     other_count = models.BigIntegerField()
@@ -222,7 +223,10 @@ class ListConversations(ListConversationsBare):
         return queryset
 
     def count(self):
-        counts = self.filter(ConversationCount.objects)
+        counts = ConversationCount.objects.filter(
+            organization_id=self.request.auth.organization_id,
+            counted_id=self.request.query_params.get("phone_number_id", UUID(int=0)),
+        )
         return int(counts.aggregate(total=Sum(F("opted_in_count") + F("other_count")))["total"])
 
 

@@ -45,7 +45,7 @@ class ConversationCount(db.Model):
     __tablename__ = "conversation_counts"
 
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
-    phone_number_id: Mapped[UUID] = mapped_column(primary_key=True)
+    counted_id: Mapped[UUID] = mapped_column(primary_key=True)
     shard: Mapped[int] = mapped_column(primary_key=True)
     opted_in_count: Mapped[int]
     other_count: Mapped[int]
@@ -152,9 +152,10 @@ def count(organization_id: UUID) -> int:
     """Return the total, from the counts."""
     query = select(
         func.sum(ConversationCount.opted_in_count + ConversationCount.other_count)
-    ).where(ConversationCount.organization_id == organization_id)
-    if phone_number_id := request.args.get("phone_number_id", type=UUID):
-        query = query.where(ConversationCount.phone_number_id == phone_number_id)
+    ).where(
+        ConversationCount.organization_id == organization_id,
+        ConversationCount.counted_id == request.args.get("phone_number_id", UUID(int=0), type=UUID),
+    )
     return int(db.session.scalar(query))
 
 

@@ -1,6 +1,5 @@
 """The blueprint `v1`: a request is authenticated, its arguments are checked, a query answers it."""
 
-from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID
 
@@ -83,7 +82,7 @@ def create_message() -> Response:
 def record_consent() -> Response:
     """Record one consent event and return what is then on record."""
     organization_id = current_key().organization_id
-    event = {"captured_at": datetime.now(UTC), **RECORD_CONSENT.check(json_object())}
+    event = RECORD_CONSENT.check(json_object())
     numbers = organizations.find_phone_numbers(organization_id, ids=[event["phone_number_id"]])
     if not numbers:
         raise ValidationError({"phone_number_id": organizations.NOT_YOURS})

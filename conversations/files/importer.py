@@ -4,7 +4,6 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, BinaryIO, NamedTuple, Protocol
 from uuid import UUID, uuid5
 from zlib import crc32
@@ -12,7 +11,7 @@ from zlib import crc32
 import orjson
 from marshmallow import ValidationError
 
-from conversations.database import staging
+from conversations.database import queries, staging
 from conversations.database.staging import Content, StagedRow
 from conversations.files.rows import Export, explain
 from conversations.inbox import consent, organizations
@@ -64,21 +63,21 @@ class ConsentTarget:
         numbers = organizations.list_phone_numbers(organization_id)
         self.organization_id = organization_id
         self._numbers = {id: number for number, id in numbers.items()}
+        # One instant for all events without one: so an opt-out wins, in whatever batch it is.
+        self._now = queries.fetch_row("get_now")["now"]
 
     def prepare(self, given: dict[str, Any]) -> Content:
         """Return what is recorded of checked RecordConsentSchema fields. Raises ValidationError."""
         number = self._numbers.get(given["phone_number_id"])
         if number is None:
             raise ValidationError({"phone_number_id": organizations.NOT_YOURS})
-        event = orjson.dumps({**given, "phone_number": number}).decode()
-        return Content(None, crc32(f"{given['contact_number']} {number}".encode()), event)
+        event = {"captured_at": self._now, **given, "phone_number": number}
+        conversation = crc32(f"{given['contact_number']} {number}".encode())
+        return Content(None, conversation, orjson.dumps(event).decode())
 
     def record(self, contents: list[str]) -> list[Outcome]:
         """Record a batch in one transaction. Raises pool.Unavailable."""
-        events = [orjson.loads(text) for text in contents]
-        for event in events:
-            event["phone_number_id"] = UUID(event["phone_number_id"])
-            event["captured_at"] = datetime.fromisoformat(event["captured_at"])
+        events = [orjson.Fragment(text) for text in contents]
         _, news = consent.record_consent(self.organization_id, events)
         return [Outcome.CREATED if new else Outcome.KNOWN for new in news]
 

@@ -1,6 +1,5 @@
 """Readers of NDJSON: a JSON object a line, as the API takes it."""
 
-from datetime import UTC, datetime
 from typing import BinaryIO
 
 from conversations.files.rows import Export, Options, read_json_lines
@@ -14,6 +13,5 @@ def read_messages(file: BinaryIO, options: Options) -> Export:
 
 
 def read_consent(file: BinaryIO, options: Options) -> Export:
-    """Read the events of an NDJSON file of POST /v1/consent bodies; captured_at defaults to now."""
-    schema, now = RecordConsentSchema(options.region), datetime.now(UTC)
-    return Export(b"", read_json_lines(file, lambda row: {"captured_at": now, **schema.check(row)}))
+    """Read the events of an NDJSON file of POST /v1/consent bodies."""
+    return Export(b"", read_json_lines(file, RecordConsentSchema(options.region).check))

@@ -12,7 +12,7 @@ from conversations.database.connection import Connection
 from conversations.database.queries import Row
 from schemas.fields import encode_base64url
 
-# The counts of a phone number, in the order in which compare_counts returns them.
+# The counts of a phone number or of an organization, in the order of compare_counts.
 COUNTS = ("opted_in_count", "other_count", "opted_in_record_count", "opted_out_record_count")
 NO_MESSAGES: Row = {
     "message_count": 0,
@@ -54,7 +54,7 @@ def repair_summary(organization_id: UUID, id: UUID) -> None:
 
 
 def differing_counts(organization_id: UUID, connection: Connection | None = None) -> list[Row]:
-    """Return the phone numbers whose counts are wrong: what they must be, and what is stored."""
+    """Return whose counts are wrong: a phone number or the organization (nil), and both counts."""
     return queries.fetch_all("compare_counts", connection, organization_id=organization_id)
 
 
@@ -68,7 +68,7 @@ def repair_counts(organization_id: UUID) -> None:
                 "repair_counts",
                 connection,
                 organization_id=organization_id,
-                phone_number_id=row["phone_number_id"],
+                counted_id=row["counted_id"],
                 **{name: must - stored for name, stored, must in _compared_counts(row)},
                 **queries.count_params(connection),
             )
@@ -87,12 +87,13 @@ def check(organization_id: UUID, repair: bool) -> Iterator[str]:
             repair_summary(organization_id, id)
     wrong_counts = differing_counts(organization_id)
     for row in wrong_counts:
-        number = f"phone number {row['number'] or 'deleted'} ({row['phone_number_id']})"
+        number = f"phone number {row['number'] or 'deleted'} ({row['counted_id']})"
+        whose = number if row["counted_id"].int else "all phone numbers"
         counts = [
             f"{name} {stored}, not {must}"
             for name, stored, must in _compared_counts(row)
             if stored != must
         ]
-        yield f"{organization_id}: {number}: {', '.join(counts)}"
+        yield f"{organization_id}: {whose}: {', '.join(counts)}"
     if repair and wrong_counts:
         repair_counts(organization_id)

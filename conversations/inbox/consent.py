@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 from uuid import UUID
 
 import orjson
@@ -14,13 +14,13 @@ from conversations.database.queries import Row
 
 
 class ConsentEvent(TypedDict):
-    """An opt-in or an opt-out of a contact for one phone number."""
+    """An opt-in or an opt-out of a contact for one phone number; now, unless it says when."""
 
     phone_number_id: UUID
     phone_number: str
     contact_number: str
     opted_in: bool
-    captured_at: datetime
+    captured_at: NotRequired[datetime]
 
 
 class Consent(TypedDict):
@@ -36,41 +36,25 @@ class Consent(TypedDict):
 
 
 def record_consent(
-    organization_id: UUID, events: Sequence[ConsentEvent]
+    organization_id: UUID, events: Sequence[ConsentEvent | Fragment]
 ) -> tuple[list[Consent], list[bool]]:
-    """Record consent events, in any order.
+    """Record consent events, given as they are or as JSON, in any order.
 
-    Returns what is then on record, one row for each phone number and contact, and for each event
-    whether it is news: later than the latest of its kind before. Raises pool.Unavailable.
+    Returns for each event what is then on record, and whether the event is news: later than all of
+    its kind before it. Raises pool.Unavailable.
     """
     with pool.transaction() as connection:
-        before, consents = record_consent_events(connection, organization_id, events)
-    latest: dict[tuple[UUID, str, bool], datetime | None] = {}
-    for row in before:
-        pair = row["phone_number_id"], row["contact_number"]
-        latest[*pair, True], latest[*pair, False] = row["opted_in_at"], row["opted_out_at"]
-    return consents, [_is_news(event, latest) for event in events]
+        rows = record_consent_events(connection, organization_id, events)
+    news = [row.pop("is_news") for row in rows]
+    return cast(list[Consent], rows), news
 
 
 def record_consent_events(
-    connection: Connection, organization_id: UUID, events: Sequence[ConsentEvent] | Fragment
-) -> tuple[list[Row], list[Consent]]:
-    """Record events, given as they are or as JSON, in a transaction that has begun.
-
-    Returns what was on record before and what is now.
-    """
+    connection: Connection, organization_id: UUID, events: Sequence[ConsentEvent | Fragment | Row]
+) -> list[Row]:
+    """Record events in a transaction that has begun, and return the rows of record_consent.sql."""
     params = {"organization_id": organization_id, "events": orjson.dumps(events).decode()}
-    before = queries.fetch_all("upsert_conversations", connection, **params)
-    after = queries.fetch_all(
+    queries.execute("upsert_conversations", connection, **params)
+    return queries.fetch_all(
         "record_consent", connection, **params, **queries.count_params(connection)
     )
-    return before, cast(list[Consent], after)
-
-
-def _is_news(event: ConsentEvent, latest: dict[tuple[UUID, str, bool], datetime | None]) -> bool:
-    kind = event["phone_number_id"], event["contact_number"], event["opted_in"]
-    known_at = latest[kind]
-    if known_at and event["captured_at"] <= known_at:
-        return False
-    latest[kind] = event["captured_at"]
-    return True

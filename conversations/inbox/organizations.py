@@ -11,9 +11,10 @@ from conversations.database.queries import Row
 NOT_YOURS = "is not one of your phone numbers"
 # A batch is one transaction, small enough that no lock is held for long.
 DELETION_BATCH = 10_000
-# In this order: the keys first, so that no more arrives, then what refers to others.
+# In this order: the keys first, so that nothing more arrives, then what refers to others.
 DELETIONS = (
     "delete_api_keys",
+    "mark_deletion",
     "delete_messages",
     "delete_conversations",
     "delete_conversation_counts",
@@ -33,7 +34,8 @@ class Organization(TypedDict):
     name: str
     message_retention_days: int | None
     created_at: datetime
-    last_redaction_at: object
+    last_redaction_at: datetime | None
+    deletion_started_at: datetime | None
 
 
 def create_organization(

@@ -45,7 +45,7 @@ def _redact(lock_query: str, organization_id: UUID, at: datetime | None, **which
             )
             if not messages:
                 return total
-            conversations = queries.fetch_all(
+            queries.execute(
                 "lock_conversations",
                 connection,
                 organization_id=organization_id,
@@ -56,8 +56,7 @@ def _redact(lock_query: str, organization_id: UUID, at: datetime | None, **which
                 connection,
                 organization_id=organization_id,
                 ids=[message["id"] for message in messages],
-                phone_number_ids=list({row["phone_number_id"] for row in conversations}),
-                redacted_at=at or datetime.now(UTC),
+                redacted_at=at,
                 **queries.count_params(connection),
             )
         total += len(messages)

@@ -1,8 +1,9 @@
--- The phone numbers whose counts differ from their conversations: what the counts must equal, and
--- what they are. check-conversations reports and repairs these.
+-- The phone numbers, and the organization as a whole (nil), whose counts differ from their
+-- conversations: what the counts must equal, and what they are.
+-- check-conversations reports and repairs these.
 WITH computed AS (
     SELECT
-        phone_number_id,
+        coalesce(phone_number_id, '00000000-0000-0000-0000-000000000000') AS counted_id,
         count(*) FILTER (WHERE message_count > 0 AND opted_in) AS opted_in_count,
         count(*) FILTER (WHERE message_count > 0 AND NOT opted_in) AS other_count,
         count(*) FILTER (WHERE consent_updated_at IS NOT NULL AND opted_in)
@@ -11,24 +12,24 @@ WITH computed AS (
             AS opted_out_record_count
     FROM conversations
     WHERE organization_id = %(organization_id)s
-    GROUP BY phone_number_id
+    GROUP BY GROUPING SETS ((), (phone_number_id))
 ),
 
 stored AS (
     SELECT
-        phone_number_id,
+        counted_id,
         sum(opted_in_count)::bigint AS opted_in_count,
         sum(other_count)::bigint AS other_count,
         sum(opted_in_record_count)::bigint AS opted_in_record_count,
         sum(opted_out_record_count)::bigint AS opted_out_record_count
     FROM conversation_counts
     WHERE organization_id = %(organization_id)s
-    GROUP BY phone_number_id
+    GROUP BY counted_id
 ),
 
 compared AS (
     SELECT
-        phone_number_id,
+        counted_id,
         ARRAY[
             coalesce(computed.opted_in_count, 0),
             coalesce(computed.other_count, 0),
@@ -42,11 +43,11 @@ compared AS (
             coalesce(stored.opted_out_record_count, 0)
         ] AS stored_counts
     FROM computed
-    FULL JOIN stored USING (phone_number_id)
+    FULL JOIN stored USING (counted_id)
 )
 
 SELECT
-    compared.phone_number_id,
+    compared.counted_id,
     phone_numbers.number,
     compared.computed_counts,
     compared.stored_counts
@@ -54,6 +55,6 @@ FROM compared
 LEFT JOIN phone_numbers
     ON
         phone_numbers.organization_id = %(organization_id)s
-        AND compared.phone_number_id = phone_numbers.id
+        AND compared.counted_id = phone_numbers.id
 WHERE compared.computed_counts <> compared.stored_counts
-ORDER BY compared.phone_number_id
+ORDER BY compared.counted_id

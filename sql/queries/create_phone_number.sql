@@ -9,17 +9,17 @@ WITH created AS (
 
 counted AS (
     INSERT INTO conversation_counts AS counts (
-        organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
+        organization_id, counted_id, shard, opted_in_count, other_count, change_count
     )
     SELECT
         %(organization_id)s,
-        id,
+        '00000000-0000-0000-0000-000000000000',
         %(shard)s,
         0,
         0,
         %(change_step)s
     FROM created
-    ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
+    ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
         SET change_count = counts.change_count + excluded.change_count
 )
 

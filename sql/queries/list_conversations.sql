@@ -41,11 +41,17 @@ counted AS (
             CASE WHEN %(opted_in)s::boolean IS NOT FALSE THEN opted_in_count ELSE 0 END
             + CASE WHEN %(opted_in)s::boolean IS NOT TRUE THEN other_count ELSE 0 END
         ) FILTER (
-            WHERE %(phone_number_id)s::uuid IS NULL OR phone_number_id = %(phone_number_id)s::uuid
+            WHERE
+            (counted_id = '00000000-0000-0000-0000-000000000000')
+            = (%(phone_number_id)s::uuid IS NULL)
         ), 0) AS total,
         coalesce(sum(change_count), 0) AS change_count
     FROM conversation_counts
-    WHERE organization_id = %(organization_id)s
+    WHERE
+        organization_id = %(organization_id)s
+        AND counted_id IN (
+            '00000000-0000-0000-0000-000000000000', %(phone_number_id)s::uuid
+        )
 )
 
 SELECT

@@ -102,6 +102,8 @@ SELECT
     (
         SELECT coalesce(sum(change_count), 0)::bigint
         FROM conversation_counts
-        WHERE organization_id = %(organization_id)s
+        WHERE
+            organization_id = %(organization_id)s
+            AND counted_id = '00000000-0000-0000-0000-000000000000'
     ) AS change_count
 FROM listed

@@ -4,6 +4,7 @@ SELECT
     name,
     message_retention_days,
     created_at,
-    last_redaction_at
+    last_redaction_at,
+    deletion_started_at
 FROM organizations
 ORDER BY created_at, id

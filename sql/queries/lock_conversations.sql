@@ -1,6 +1,6 @@
--- Locks conversations and returns the phone number of each. Locked in the order of every writer, so
--- that no two writers wait for each other in a circle.
-SELECT phone_number_id
+-- Locks conversations in the order of every writer, so that no two writers wait for each other in a
+-- circle, and returns their ids.
+SELECT id
 FROM conversations
 WHERE
     organization_id = %(organization_id)s

@@ -1,22 +1,33 @@
--- Moves the consent instants of conversations that upsert_conversations locked forward, counts, and
--- returns what is now on record.
--- Each instant is the latest of its kind, so events may arrive in any order. The join to `before`
--- returns what the update replaces.
-WITH incoming AS (
+-- Records consent events whose conversations upsert_conversations has locked. Returns for each
+-- event, in order, what is then on record, and whether the event is news: later than all of its
+-- kind before it.
+-- Each instant on record is the latest of its kind, so events may arrive in any order. The join to
+-- `before` returns what the update replaces.
+WITH event AS (
     SELECT
-        conversation_id(event.phone_number_id, event.contact_number) AS id,
-        max(event.captured_at) FILTER (WHERE event.opted_in) AS opted_in_at,
-        max(event.captured_at) FILTER (WHERE NOT event.opted_in) AS opted_out_at,
-        statement_timestamp() AS now
+        conversation_id(given.phone_number_id, given.contact_number) AS id,
+        given.opted_in,
+        coalesce(given.captured_at, statement_timestamp()) AS captured_at,
+        statement_timestamp() AS now,
+        row_number() OVER () AS place
     FROM
         json_to_recordset(%(events)s::json)
-            AS event (
+            AS given (
                 phone_number_id uuid,
                 contact_number text,
                 opted_in boolean,
                 captured_at timestamptz
             )
-    GROUP BY event.phone_number_id, event.contact_number
+),
+
+incoming AS (
+    SELECT
+        id,
+        max(captured_at) FILTER (WHERE opted_in) AS opted_in_at,
+        max(captured_at) FILTER (WHERE NOT opted_in) AS opted_out_at,
+        max(now) AS now
+    FROM event
+    GROUP BY id
 ),
 
 updated AS (
@@ -44,6 +55,7 @@ updated AS (
         stored.organization_id = %(organization_id)s
         AND stored.id = before.id
     RETURNING
+        stored.id,
         stored.phone_number_id,
         stored.phone_number,
         stored.contact_number,
@@ -51,15 +63,19 @@ updated AS (
         stored.opted_in_at,
         stored.opted_out_at,
         stored.consent_updated_at,
-        stored.message_count > 0 AS is_listed,
-        before.opted_in AS was_opted_in,
-        before.consent_updated_at IS NOT NULL AND NOT before.opted_in AS was_opted_out
+        stored.message_count,
+        before.opted_in_at AS opted_in_before,
+        before.opted_out_at AS opted_out_before,
+        stored.opted_in::integer - before.opted_in::integer AS opted_in_added,
+        (NOT stored.opted_in)::integer
+        - (before.consent_updated_at IS NOT NULL AND NOT before.opted_in)::integer
+            AS opted_out_added
 ),
 
 counted AS (
     INSERT INTO conversation_counts AS counts (
         organization_id,
-        phone_number_id,
+        counted_id,
         shard,
         opted_in_count,
         other_count,
@@ -69,17 +85,20 @@ counted AS (
     )
     SELECT
         %(organization_id)s,
-        phone_number_id,
+        coalesce(phone_number_id, '00000000-0000-0000-0000-000000000000') AS counted_id,
         %(shard)s,
-        coalesce(sum(opted_in::integer - was_opted_in::integer) FILTER (WHERE is_listed), 0),
-        coalesce(sum(was_opted_in::integer - opted_in::integer) FILTER (WHERE is_listed), 0),
-        %(change_step)s,
-        sum(opted_in::integer - was_opted_in::integer),
-        sum((NOT opted_in)::integer - was_opted_out::integer)
+        coalesce(sum(opted_in_added) FILTER (WHERE message_count > 0), 0),
+        coalesce(sum(-opted_in_added) FILTER (WHERE message_count > 0), 0),
+        CASE WHEN phone_number_id IS NULL THEN %(change_step)s ELSE 0 END,
+        sum(opted_in_added),
+        sum(opted_out_added)
     FROM updated
-    GROUP BY phone_number_id
-    ORDER BY phone_number_id
-    ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
+    GROUP BY GROUPING SETS ((), (phone_number_id))
+    HAVING
+        count(*) > 0
+        AND (phone_number_id IS NULL OR bool_or(opted_in_added <> 0 OR opted_out_added <> 0))
+    ORDER BY counted_id
+    ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
         SET
             opted_in_count = counts.opted_in_count + excluded.opted_in_count,
             other_count = counts.other_count + excluded.other_count,
@@ -90,11 +109,27 @@ counted AS (
 )
 
 SELECT
-    phone_number_id,
-    phone_number,
-    contact_number,
-    opted_in,
-    opted_in_at,
-    opted_out_at,
-    consent_updated_at AS updated_at
-FROM updated
+    updated.phone_number_id,
+    updated.phone_number,
+    updated.contact_number,
+    updated.opted_in,
+    updated.opted_in_at,
+    updated.opted_out_at,
+    updated.consent_updated_at AS updated_at,
+    coalesce(
+        event.captured_at > greatest(
+            CASE
+                WHEN event.opted_in THEN updated.opted_in_before
+                ELSE updated.opted_out_before
+            END,
+            max(event.captured_at) OVER (
+                PARTITION BY event.id, event.opted_in
+                ORDER BY event.place
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            )
+        ),
+        TRUE
+    ) AS is_news
+FROM event
+INNER JOIN updated ON event.id = updated.id
+ORDER BY event.place

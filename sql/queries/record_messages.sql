@@ -1,12 +1,14 @@
 -- Stores the messages that are not there yet, moves the summaries of their conversations forward
--- and counts. Returns how many messages were stored, the ids of the others, and the consent events
--- that the stored ones are. Of messages with the same id the first counts. Rows are written in a
--- fixed order (messages by id, then conversations by number and contact, then counts by number), so
--- that no two writers wait for each other in a circle.
+-- and counts. Returns a row for each consent event that a stored message is, and for each message
+-- that was known, by its place among those given; there opted_in is null.
+-- Of messages with the same id the first counts. Rows are written in a fixed order (messages by id,
+-- then conversations by number and contact, then counts), so that no two writers wait for each
+-- other in a circle.
 WITH given AS (
     SELECT
         message.*,
-        row_number() OVER () AS place
+        row_number() OVER () AS place,
+        statement_timestamp() AS now
     FROM
         json_to_recordset(%(messages)s::json)
             AS message (
@@ -22,7 +24,7 @@ WITH given AS (
                 created_at timestamptz,
                 redacted_at timestamptz,
                 had_text boolean,
-                opted_in boolean
+                verdicts boolean[]
             )
 ),
 
@@ -56,7 +58,7 @@ created AS (
         coalesce(media_urls, '{}'),
         coalesce(had_text, body IS NOT NULL),
         segment_count,
-        coalesce(created_at, %(now)s),
+        coalesce(created_at, now),
         redacted_at
     FROM incoming
     ORDER BY id
@@ -87,6 +89,7 @@ newest AS (
 updated AS (
     INSERT INTO conversations AS stored (
         organization_id,
+        id,
         phone_number_id,
         phone_number,
         contact_number,
@@ -99,6 +102,7 @@ updated AS (
     )
     SELECT
         %(organization_id)s,
+        conversation_id,
         phone_number_id,
         phone_number,
         contact_number,
@@ -137,32 +141,40 @@ updated AS (
                         excluded.last_message_preview,
                         excluded.last_message_body_redacted_at
                     )
-                ) AS candidate (created_at, id, direction, preview, body_redacted_at)
-                ORDER BY candidate.created_at DESC NULLS LAST, candidate.id DESC
+                ) AS candidate
+                -- By the instant and the id of the message.
+                ORDER BY column1 DESC NULLS LAST, column2 DESC
                 LIMIT 1
             )
-    RETURNING stored.id, stored.phone_number_id, stored.opted_in, stored.message_count
+    RETURNING id, phone_number_id, opted_in, message_count
+),
+
+changed AS (
+    SELECT
+        updated.phone_number_id,
+        updated.opted_in,
+        -- It holds only messages of this statement, so it was not listed before.
+        updated.message_count = newest.message_count AS is_new
+    FROM updated
+    INNER JOIN newest ON updated.id = newest.conversation_id
 ),
 
 counted AS (
     INSERT INTO conversation_counts AS counts (
-        organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
+        organization_id, counted_id, shard, opted_in_count, other_count, change_count
     )
     SELECT
         %(organization_id)s,
-        updated.phone_number_id,
+        coalesce(phone_number_id, '00000000-0000-0000-0000-000000000000') AS counted_id,
         %(shard)s,
-        -- A conversation that holds only messages of this statement was not listed before.
-        count(*) FILTER (WHERE updated.opted_in AND updated.message_count = newest.message_count),
-        count(*) FILTER (
-            WHERE NOT updated.opted_in AND updated.message_count = newest.message_count
-        ),
-        %(change_step)s
-    FROM updated
-    INNER JOIN newest ON updated.id = newest.conversation_id
-    GROUP BY updated.phone_number_id
-    ORDER BY updated.phone_number_id
-    ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
+        count(*) FILTER (WHERE is_new AND opted_in),
+        count(*) FILTER (WHERE is_new AND NOT opted_in),
+        CASE WHEN phone_number_id IS NULL THEN %(change_step)s ELSE 0 END
+    FROM changed
+    GROUP BY GROUPING SETS ((), (phone_number_id))
+    HAVING count(*) > 0 AND (phone_number_id IS NULL OR bool_or(is_new))
+    ORDER BY counted_id
+    ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
         SET
             opted_in_count = counts.opted_in_count + excluded.opted_in_count,
             other_count = counts.other_count + excluded.other_count,
@@ -170,16 +182,15 @@ counted AS (
 )
 
 SELECT
-    count(created.id) AS created_count,
-    coalesce(array_agg(incoming.id) FILTER (WHERE created.id IS NULL), '{}') AS known_ids,
-    json_agg(
-        json_build_object(
-            'phone_number_id', incoming.phone_number_id,
-            'phone_number', incoming.phone_number,
-            'contact_number', incoming.contact_number,
-            'opted_in', incoming.opted_in,
-            'captured_at', created.created_at
-        )
-    ) FILTER (WHERE created.id IS NOT NULL AND incoming.opted_in IS NOT NULL) AS consent_events
-FROM incoming
+    given.place,
+    given.phone_number_id,
+    given.phone_number,
+    given.contact_number,
+    verdict.opted_in,
+    created.created_at AS captured_at
+FROM given
+LEFT JOIN incoming ON given.place = incoming.place
 LEFT JOIN created ON incoming.id = created.id
+CROSS JOIN LATERAL unnest(
+    CASE WHEN created.id IS NULL THEN '{NULL}' ELSE given.verdicts END
+) AS verdict (opted_in)

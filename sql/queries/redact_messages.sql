@@ -1,16 +1,21 @@
 -- Removes bodies and media of messages, and the preview of each conversation whose last message is
--- among them, and counts the change for their phone numbers. One statement, so that no copy of a
--- removed body is left. lock_conversations has returned the phone numbers.
-WITH redacted AS (
+-- among them, and counts the change. The instant of removal is now unless one is given.
+-- One statement, so that no copy of a removed body is left.
+WITH clock AS (
+    SELECT coalesce(%(redacted_at)s::timestamptz, statement_timestamp()) AS now
+),
+
+redacted AS (
     UPDATE messages
     SET
         body = NULL,
         media_urls = '{}',
-        redacted_at = %(redacted_at)s::timestamptz
+        redacted_at = clock.now
+    FROM clock
     WHERE
-        organization_id = %(organization_id)s
-        AND id = any(%(ids)s::uuid[])
-    RETURNING id, conversation_id, has_text, redacted_at
+        messages.organization_id = %(organization_id)s
+        AND messages.id = any(%(ids)s::uuid[])
+    RETURNING messages.id, messages.conversation_id, messages.has_text, messages.redacted_at
 ),
 
 updated AS (
@@ -27,16 +32,15 @@ updated AS (
 )
 
 INSERT INTO conversation_counts AS counts (
-    organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
+    organization_id, counted_id, shard, opted_in_count, other_count, change_count
 )
-SELECT
+VALUES (
     %(organization_id)s,
-    number.id,
+    '00000000-0000-0000-0000-000000000000',
     %(shard)s,
     0,
     0,
     %(change_step)s
-FROM unnest(%(phone_number_ids)s::uuid[]) AS number (id)
-ORDER BY number.id
-ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
+)
+ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
     SET change_count = counts.change_count + excluded.change_count

@@ -1,8 +1,26 @@
--- Adds to the counts of a phone number what they lack. The change count grows too, because clients
--- saw a wrong total.
+-- Adds to the counts of a phone number, or of the organization (nil), what they lack. The change
+-- count grows too, because clients saw a wrong total.
+WITH lacking AS (
+    SELECT
+        %(counted_id)s::uuid AS counted_id,
+        %(opted_in_count)s::bigint AS opted_in_count,
+        %(other_count)s::bigint AS other_count,
+        %(opted_in_record_count)s::bigint AS opted_in_record_count,
+        %(opted_out_record_count)s::bigint AS opted_out_record_count,
+        0 AS change_step
+    UNION ALL
+    SELECT
+        '00000000-0000-0000-0000-000000000000',
+        0,
+        0,
+        0,
+        0,
+        %(change_step)s
+)
+
 INSERT INTO conversation_counts AS counts (
     organization_id,
-    phone_number_id,
+    counted_id,
     shard,
     opted_in_count,
     other_count,
@@ -10,17 +28,18 @@ INSERT INTO conversation_counts AS counts (
     opted_out_record_count,
     change_count
 )
-VALUES (
+SELECT
     %(organization_id)s,
-    %(phone_number_id)s,
+    counted_id,
     %(shard)s,
-    %(opted_in_count)s,
-    %(other_count)s,
-    %(opted_in_record_count)s,
-    %(opted_out_record_count)s,
-    %(change_step)s
-)
-ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
+    sum(opted_in_count),
+    sum(other_count),
+    sum(opted_in_record_count),
+    sum(opted_out_record_count),
+    sum(change_step)
+FROM lacking
+GROUP BY counted_id
+ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
     SET
         opted_in_count = counts.opted_in_count + excluded.opted_in_count,
         other_count = counts.other_count + excluded.other_count,

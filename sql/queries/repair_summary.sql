@@ -12,19 +12,19 @@ WITH repaired AS (
     WHERE
         organization_id = %(organization_id)s
         AND id = %(id)s
-    RETURNING phone_number_id
+    RETURNING id
 )
 
 INSERT INTO conversation_counts AS counts (
-    organization_id, phone_number_id, shard, opted_in_count, other_count, change_count
+    organization_id, counted_id, shard, opted_in_count, other_count, change_count
 )
 SELECT
     %(organization_id)s,
-    phone_number_id,
+    '00000000-0000-0000-0000-000000000000',
     %(shard)s,
     0,
     0,
     %(change_step)s
 FROM repaired
-ON CONFLICT (organization_id, phone_number_id, shard) DO UPDATE
+ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
     SET change_count = counts.change_count + excluded.change_count

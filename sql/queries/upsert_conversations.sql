@@ -1,12 +1,13 @@
--- Creates the conversations of consent events that have none yet, and locks all of them. Returns
--- the consent instants on record before, for record_consent, which follows in the same transaction.
+-- Creates the conversations of consent events that have none yet, and locks all of them, for
+-- record_consent, which follows in the same transaction.
 -- Consent may come before the first message; a conversation without messages is not listed. The
--- update changes nothing: unlike DO NOTHING it locks the row and returns it.
+-- update changes nothing: unlike DO NOTHING it locks the row.
 INSERT INTO conversations AS stored (
-    organization_id, phone_number_id, phone_number, contact_number
+    organization_id, id, phone_number_id, phone_number, contact_number
 )
 SELECT DISTINCT
     %(organization_id)s::uuid AS organization_id,
+    conversation_id(incoming.phone_number_id, incoming.contact_number) AS id,
     incoming.phone_number_id,
     incoming.phone_number,
     incoming.contact_number
@@ -16,4 +17,3 @@ FROM
 ORDER BY incoming.phone_number_id, incoming.contact_number
 ON CONFLICT (organization_id, id) DO UPDATE
     SET contact_number = excluded.contact_number
-RETURNING stored.phone_number_id, stored.contact_number, stored.opted_in_at, stored.opted_out_at

@@ -13,5 +13,6 @@ OVER_ALL_ORGANIZATIONS = OF_AN_IMPORT | {
     "find_api_keys",
     "list_organizations",
     "get_health",
+    "get_now",
     "get_status",
 }

@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
@@ -192,7 +193,6 @@ def test_migrations_are_numbered_in_the_order_in_which_they_apply():
     assert [name.split("_")[0] for name in NAMES] == [f"{n:04}" for n in range(1, len(NAMES) + 1)]
 
 
-@pytest.mark.xfail(reason="a migration is to bring the rule to the tables", strict=True)
 def test_the_tables_take_the_numbers_that_the_fields_take(app):
     # As SQL writes a quote in a text.
     rule = f"^({PHONE_NUMBER.pattern})$".replace("'", "''")
@@ -213,3 +213,58 @@ def test_check_schema_names_every_column(app):
         ).fetchall()
     text = queries.QUERIES["check_schema"]
     assert [row["name"] for row in columns if f"{row['name']} AS" not in text] == []
+
+
+# Two conversations on one of three numbers, and consent, as version 1.0.0 stores and counts them.
+INBOX_OF_1_0_0 = """
+INSERT INTO organizations (id, name) VALUES ('00000000-0000-0000-0000-00000000000a', 'Test');
+
+INSERT INTO phone_numbers (organization_id, id, number)
+SELECT '00000000-0000-0000-0000-00000000000a', md5(n::text)::uuid, '+1555000' || n
+FROM generate_series(1, 2) AS n;
+
+INSERT INTO conversations (
+    organization_id, phone_number_id, phone_number, contact_number, last_message_at,
+    last_message_id, last_message_direction, last_message_preview, message_count
+)
+SELECT
+    '00000000-0000-0000-0000-00000000000a', md5('1')::uuid, '+15550001', '+1666000' || n, now(),
+    gen_random_uuid(), 'inbound', 'hello', 1
+FROM generate_series(1, 2) AS n;
+
+INSERT INTO conversations (
+    organization_id, phone_number_id, phone_number, contact_number, opted_in_at, consent_updated_at
+)
+VALUES (
+    '00000000-0000-0000-0000-00000000000a', md5('2')::uuid, '+15550002', 'DHL', now(), now()
+);
+
+INSERT INTO conversation_counts VALUES
+('00000000-0000-0000-0000-00000000000a', md5('1')::uuid, 3, 0, 1, 1000, 0, 0),
+('00000000-0000-0000-0000-00000000000a', md5('1')::uuid, 5, 0, 1, 2000, 0, 0),
+('00000000-0000-0000-0000-00000000000a', md5('2')::uuid, 3, 0, 0, 4000, 1, 0),
+('00000000-0000-0000-0000-00000000000a', md5('deleted')::uuid, 7, 0, 0, 8000, 0, 0)
+"""
+
+
+def test_an_inbox_of_the_first_release_keeps_its_ids_totals_and_change_count(database, folder):
+    newer = {path: path.read_text() for path in sorted(folder.glob("*.sql"))[6:]}
+    for path in newer:
+        path.unlink()
+    migrate(database)
+    of_organization = {"organization_id": uuid.UUID(int=10)}
+    with connect(database) as conn:
+        for statement in INBOX_OF_1_0_0.split(";\n"):
+            conn.execute(statement)
+        ids = conn.execute("SELECT id, contact_number FROM conversations").fetchall()
+    for path, text in newer.items():
+        path.write_text(text)
+    migrate(database)
+    with connect(database) as conn:
+        assert conn.execute("SELECT id, contact_number FROM conversations").fetchall() == ids
+        assert conn.execute(queries.QUERIES["compare_counts"], of_organization).fetchall() == []
+        counted = conn.execute(queries.QUERIES["get_change_count"], of_organization).fetchone()
+        assert counted["change_count"] == 15000
+        rows = conn.execute("SELECT DISTINCT counted_id FROM conversation_counts").fetchall()
+    # Without the deleted number, which costs nothing any more.
+    assert len(rows) == 3

@@ -58,13 +58,15 @@ SELECT organizations.id, lpad(to_hex(n), 32, '0')::uuid, '+1555111000' || n
 FROM organizations, generate_series(1, 8) AS n;
 
 INSERT INTO conversations (
-    organization_id, phone_number_id, phone_number, contact_number,
+    organization_id, id, phone_number_id, phone_number, contact_number,
     last_message_at, last_message_id,
     last_message_direction, last_message_preview, message_count,
     opted_in_at, opted_out_at, consent_updated_at
 )
 SELECT
-    lpad('1', 32, '0')::uuid, lpad(to_hex(1 + n % 8), 32, '0')::uuid, '+1555111000' || 1 + n % 8,
+    lpad('1', 32, '0')::uuid,
+    conversation_id(lpad(to_hex(1 + n % 8), 32, '0')::uuid, '+1555' || lpad((n / 2)::text, 7, '0')),
+    lpad(to_hex(1 + n % 8), 32, '0')::uuid, '+1555111000' || 1 + n % 8,
     '+1555' || lpad((n / 2)::text, 7, '0'),
     timestamptz '2026-04-28T12:00:00Z' - n * interval '1 minute', md5(n::text)::uuid,
     'inbound', 'hello', 1,
@@ -78,11 +80,13 @@ FROM generate_series(1, 60000) AS n;
 
 INSERT INTO conversation_counts
 SELECT
-    organization_id, phone_number_id, shard,
-    count(*) FILTER (WHERE opted_in), count(*) FILTER (WHERE NOT opted_in), 1
+    organization_id, coalesce(phone_number_id, '00000000-0000-0000-0000-000000000000'), shard,
+    count(*) FILTER (WHERE opted_in), count(*) FILTER (WHERE NOT opted_in),
+    (phone_number_id IS NULL)::integer
 FROM conversations, generate_series(0, 7) AS shard
 WHERE abs(hashtext(contact_number)) % 8 = shard
-GROUP BY organization_id, phone_number_id, shard;
+GROUP BY GROUPING SETS
+((organization_id, shard), (organization_id, shard, phone_number_id));
 
 INSERT INTO messages (
     organization_id, id, conversation_id, direction, channel, body, media_urls, has_text, created_at
@@ -164,10 +168,12 @@ VALUES = {
     "limit": LIMIT,
     "id": uuid.UUID(int=2),
     "ids": [uuid.UUID(int=number) for number in range(50)],
-    "phone_number_ids": [uuid.UUID(int=2)],
+    "counted_id": uuid.UUID(int=2),
     "conversation_id": uuid.UUID(int=4),
     "events": orjson.dumps([EVENT]).decode(),
     "messages": orjson.dumps([MESSAGE]).decode(),
+    "message": orjson.dumps(MESSAGE).decode(),
+    "places": [1],
     **KEY,
     "prefix": "am_live_test",
     "prefix_or_id": "am_live_test",
@@ -178,7 +184,6 @@ VALUES = {
     "message_retention_days": 90,
     "number": contact(1),
     "numbers": [contact(1)],
-    "now": NEWEST,
     "readable_from": NEWEST,
     "redacted_at": NEWEST,
     "shard": 1,
@@ -420,7 +425,8 @@ WRITES = [
     ("lock_expired_messages", {"limit": 5, "readable_from": NEWEST}),
     ("lock_conversations", KNOWN),
     ("redact_messages", KNOWN),
-    ("fill_in_message", {"id": hashed(7)}),
+    ("compare_messages", KNOWN),
+    ("fill_in_message", {"message": orjson.dumps(MESSAGE | {"id": hashed(7)}).decode()}),
 ]
 
 

@@ -36,11 +36,13 @@ SELECT lpad('1', 32, '0')::uuid, lpad(to_hex(n), 32, '0')::uuid, '+1555111000' |
 FROM generate_series(1, 2) AS n;
 
 INSERT INTO conversations (
-    organization_id, phone_number_id, phone_number, contact_number,
+    organization_id, id, phone_number_id, phone_number, contact_number,
     last_message_at, last_message_id, last_message_direction, message_count
 )
 SELECT
-    lpad('1', 32, '0')::uuid, lpad('1', 32, '0')::uuid, '+15551110001',
+    lpad('1', 32, '0')::uuid,
+    conversation_id(lpad('1', 32, '0')::uuid, '+1555' || lpad(n::text, 7, '0')),
+    lpad('1', 32, '0')::uuid, '+15551110001',
     '+1555' || lpad(n::text, 7, '0'),
     timestamptz '2026-04-28T12:00:00Z' - n * interval '1 minute', md5(n::text)::uuid, 'inbound', 1
 FROM generate_series(1, 60000) AS n
@@ -54,11 +56,13 @@ WHERE contact_number IN (
 """
 SECOND_NUMBER = """
 INSERT INTO conversations (
-    organization_id, phone_number_id, phone_number, contact_number,
+    organization_id, id, phone_number_id, phone_number, contact_number,
     last_message_at, last_message_id, last_message_direction, message_count
 )
 SELECT
-    lpad('1', 32, '0')::uuid, lpad('2', 32, '0')::uuid, '+15551110002',
+    lpad('1', 32, '0')::uuid,
+    conversation_id(lpad('2', 32, '0')::uuid, '+1555' || lpad(n::text, 7, '0')),
+    lpad('2', 32, '0')::uuid, '+15551110002',
     '+1555' || lpad(n::text, 7, '0'),
     timestamptz '2026-03-28T12:00:00Z' - n * interval '1 day', md5(n::text)::uuid, 'inbound', 1
 FROM generate_series(1, 3) AS n

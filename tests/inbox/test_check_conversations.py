@@ -106,38 +106,41 @@ def test_a_summary_of_messages_that_are_gone_is_named_and_repaired(inbox_of_two)
     assert len(inbox_of_two.conversations()) == 2
 
 
-EACH_COUNT = (
-    "opted_in_count 0, not 1, other_count 0, not 1, "
-    "opted_in_record_count 0, not 1, opted_out_record_count 0, not 1"
-)
+EACH_COUNT = {
+    "opted_in_count": 1,
+    "other_count": 1,
+    "opted_in_record_count": 1,
+    "opted_out_record_count": 1,
+}
 
 
-@pytest.mark.parametrize(
-    ("change", "difference"),
-    [
-        ("UPDATE conversation_counts SET other_count = 2", "other_count 2, not 1"),
-        ("UPDATE conversation_counts SET opted_in_count = 0", "opted_in_count 0, not 1"),
-        (
-            "UPDATE conversation_counts SET opted_in_record_count = 3",
-            "opted_in_record_count 3, not 1",
-        ),
-        (
-            "UPDATE conversation_counts SET opted_out_record_count = 0",
-            "opted_out_record_count 0, not 1",
-        ),
-        ("DELETE FROM conversation_counts", EACH_COUNT),
-    ],
-)
-def test_counts_that_are_wrong_are_named_and_repaired(inbox_of_two, change, difference):
+@pytest.mark.parametrize("change", [*(f"UPDATE {name}" for name in EACH_COUNT), "DELETE"])
+@pytest.mark.parametrize("is_organization", [False, True])
+def test_counts_that_are_wrong_are_named_and_repaired(inbox_of_two, change, is_organization):
+    """The counts of the number, and those of the organization, which are in rows of their own."""
     right = shown(inbox_of_two)
-    with pool.connection() as conn:
-        conn.execute(f"{change} WHERE organization_id = %s", [inbox_of_two.id])
-    (line,) = flask("check-conversations", ends_with=1).stdout.splitlines()
+    counted_id = uuid.UUID(int=0) if is_organization else inbox_of_two.phone_number_id
+    name = change.partition(" ")[2]
+    stored, names = (7, [name]) if name else (0, list(EACH_COUNT))
+    statement = (
+        f"UPDATE conversation_counts SET {name} = 7" if name else "DELETE FROM conversation_counts"
+    )
+    with pool.transaction() as conn:
+        of_one = [inbox_of_two.id, counted_id]
+        changed = conn.execute(
+            f"{statement} WHERE organization_id = %s AND counted_id = %s", of_one
+        ).rowcount
+    assert changed == 1
     number = f"phone number {inbox_of_two.number} ({inbox_of_two.phone_number_id})"
-    assert line == f"{inbox_of_two.id}: {number}: {difference}"
+    whose = "all phone numbers" if is_organization else number
+    difference = ", ".join(f"{each} {stored}, not {EACH_COUNT[each]}" for each in names)
+    tag = inbox_of_two.get("/v1/conversations").headers["ETag"]
+    (line,) = flask("check-conversations", ends_with=1).stdout.splitlines()
+    assert line == f"{inbox_of_two.id}: {whose}: {difference}"
     assert flask("check-conversations", "--repair").stdout == f"{line}\n"
     assert flask("check-conversations").stdout == ""
     assert shown(inbox_of_two) == right
+    assert inbox_of_two.get("/v1/conversations").headers["ETag"] != tag
 
 
 def test_every_difference_of_every_organization_is_found(inbox_of_two, client):
@@ -159,14 +162,13 @@ def test_counts_of_a_number_that_is_gone_are_repaired_too(inbox_of_two, client):
         # As a restore without its constraints would: shards that no writer of this process uses.
         conn.execute("SET LOCAL session_replication_role = replica")
         conn.execute(
-            "INSERT INTO conversation_counts"
-            " SELECT organization_id, gen_random_uuid(), 100, 1, 1, 1"
-            " FROM conversation_counts WHERE organization_id = %s LIMIT 1",
+            "INSERT INTO conversation_counts VALUES (%s, gen_random_uuid(), 100, 1, 1, 0)",
             [inbox_of_two.id],
         )
         conn.execute(
-            "UPDATE conversation_counts SET other_count = 7 WHERE organization_id = ANY(%s)",
-            [[inbox_of_two.id, other.id]],
+            "UPDATE conversation_counts SET other_count = 7"
+            " WHERE organization_id = ANY(%s) AND counted_id <> %s",
+            [[inbox_of_two.id, other.id], uuid.UUID(int=0)],
         )
     repaired = flask("check-conversations", "--repair").stdout.splitlines()
     assert len(repaired) == 5
