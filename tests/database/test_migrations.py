@@ -247,20 +247,20 @@ INSERT INTO conversation_counts VALUES
 """
 
 
-def test_an_inbox_of_the_first_release_keeps_its_ids_totals_and_change_count(database, folder):
+def test_an_inbox_of_the_first_release_keeps_its_ids_totals_and_change_count(empty, folder):
     newer = {path: path.read_text() for path in sorted(folder.glob("*.sql"))[6:]}
     for path in newer:
         path.unlink()
-    migrate(database)
+    migrate(empty)
     of_organization = {"organization_id": uuid.UUID(int=10)}
-    with connect(database) as conn:
+    with connect(empty) as conn:
         for statement in INBOX_OF_1_0_0.split(";\n"):
             conn.execute(statement)
         ids = conn.execute("SELECT id, contact_number FROM conversations").fetchall()
     for path, text in newer.items():
         path.write_text(text)
-    migrate(database)
-    with connect(database) as conn:
+    migrate(empty)
+    with connect(empty) as conn:
         assert conn.execute("SELECT id, contact_number FROM conversations").fetchall() == ids
         assert conn.execute(queries.QUERIES["compare_counts"], of_organization).fetchall() == []
         counted = conn.execute(queries.QUERIES["get_change_count"], of_organization).fetchone()
