@@ -6,9 +6,14 @@
 WITH given AS (
     SELECT
         message.*,
-        row_number() OVER () AS place
+        element.place,
+        -- Null says that there was no text, unlike a field that is not there.
+        element.content -> 'body' IS NOT NULL AS has_body
     FROM
-        json_to_recordset(%(messages)s::json)
+        json_array_elements(%(messages)s::json) WITH ORDINALITY AS element (content, place)
+    CROSS JOIN
+        LATERAL
+        json_to_record(element.content)
             AS message (
                 id uuid,
                 phone_number_id uuid,
@@ -37,7 +42,7 @@ compared AS (
             coalesce(given.segment_count, stored.segment_count)
             IS NOT DISTINCT FROM stored.segment_count
         ) AS has_same_fields,
-        (coalesce(given.body, stored.body) IS NOT DISTINCT FROM stored.body)
+        (NOT given.has_body OR given.body IS NOT DISTINCT FROM stored.body)
         AND coalesce(given.media_urls, stored.media_urls) = stored.media_urls AS has_same_content,
         num_nonnulls(given.redacted_at, stored.redacted_at) > 0 AS is_redacted,
         coalesce(nullif(given.body, '') <> nullif(stored.body, ''), FALSE) AS has_other_text,
