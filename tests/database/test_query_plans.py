@@ -174,6 +174,7 @@ VALUES = {
     "messages": orjson.dumps([MESSAGE]).decode(),
     "message": orjson.dumps(MESSAGE).decode(),
     "places": [1],
+    "estimated_from": 1000,
     **KEY,
     "prefix": "am_live_test",
     "prefix_or_id": "am_live_test",
