@@ -161,7 +161,7 @@ def test_filters_narrow_the_list(inbox, demo_key):
     page.choose("contact_number", " +1 (555) 803-4417 ")
     wait_until(lambda: page.contacts() == ["+15558034417"])
     page.choose("contact_number", "nobody!")
-    wait_until(lambda: page.browser.text("#found") == "None of 8 conversations")
+    wait_until(lambda: page.browser.text("#found") == "None of all 8")
     page.choose("contact_number", "")
     wait_until(lambda: len(page.contacts()) == 8)
     assert page.browser.text("#found") == ""
@@ -173,37 +173,30 @@ def test_a_person_is_found_by_their_number_as_people_write_it(inbox, alice, bob)
     bob.receive("+4915112345678", AT, own="+4930901820")
     bob.receive("DHL", AT - timedelta(days=1))
     bob.receive("24242", AT - timedelta(days=2))
-    typed = [
-        (
-            alice,
-            {
-                contact(0): ["15550000000", "(555) 000-0000", "555.000.0000", "+1 555 000 0000"],
-                contact(1): [
-                    "0015550000001",
-                    "011 1 555 000 0001",
-                    "\u202a+1\xa0555\u2011000 0001",
-                ],
-            },
-        ),
-        (
-            bob,
-            {
-                "+4915112345678": ["0151 12345678", "+49 (0)151 1234-5678", "0049151/12345678"],
-                "DHL": ["DHL"],
-                "24242": ["24242"],
-            },
-        ),
-    ]
-    for organization, expected in typed:
-        page = inbox(organization.key)
-        for number, texts in expected.items():
-            for text in texts:
-                page.choose("contact_number", "")
-                wait_until(lambda page=page: len(page.contacts()) > 1)
-                page.choose("contact_number", text)
-                wait_until(lambda page=page, number=number: page.contacts() == [number])
-                assert page.browser.text("#found") == "", text
-                assert page.browser.text("#total") == "1 conversation", text
+    typed = {
+        alice.key: {  # One after the other are different people.
+            "15550000000": contact(0),
+            "0015550000001": contact(1),
+            "(555) 000-0000": contact(0),
+            "011 1 555 000 0001": contact(1),
+            "555.000.0000": contact(0),
+            "\u202a+1\xa0555\u2011000 0001": contact(1),
+        },
+        bob.key: {
+            "0151 12345678": "+4915112345678",
+            "DHL": "DHL",
+            "+49 (0)151 1234-5678": "+4915112345678",
+            "24242": "24242",
+            "0049151/12345678": "+4915112345678",
+        },
+    }
+    for key, expected in typed.items():
+        page = inbox(key)
+        for text, number in expected.items():
+            page.choose("contact_number", text)
+            wait_until(lambda page=page, number=number: page.contacts() == [number])
+            assert page.browser.text("#found") == "", text
+            assert page.browser.text("#total") == "1 conversation", text
 
 
 def test_less_than_a_whole_number_is_looked_for_in_what_is_loaded(inbox, alice):
@@ -217,7 +210,7 @@ def test_less_than_a_whole_number_is_looked_for_in_what_is_loaded(inbox, alice):
     wait_until(lambda: page.browser.text("#found").startswith("None of the 250 loaded"))
     page.browser.click("#list .end button")
     wait_until(lambda: page.contacts() == [contact(number) for number in range(29, 19, -1)])
-    assert page.browser.text("#found") == "10 of 400 conversations"
+    assert page.browser.text("#found") == "10 of all 400"
     page.choose("contact_number", "(555) 900-0000")
     wait_until(lambda: page.browser.text("#found") == "No conversation with +15559000000")
     page.choose("opted_in", "false")
@@ -596,7 +589,7 @@ def test_addresses_in_texts_are_links_that_say_where_they_lead(inbox, alice):
         assert (text, rel, target) == (address, "noopener noreferrer", "_blank")
     assert page.texts(".message .note") == [
         " leads to evil.example",
-        "Twilio asks for a password here: your Account SID and Auth Token",
+        "Twilio may ask for a password here: your Account SID and Auth Token",
         " leads to evil.example",
     ]
     (body,) = page.bodies()
@@ -880,4 +873,4 @@ def test_the_page_stays_small():
     pages = [content for path, content in public.CONTENTS.items() if path.startswith("/inbox")]
     assert len(pages) == len(list((public.HERE / "inbox_page").iterdir()))
     lines = [line for content in pages for line in content.splitlines() if line.strip()]
-    assert len(lines) <= 725
+    assert len(lines) <= 720

@@ -7,7 +7,7 @@ const printDate = printer({ dateStyle: "medium" });
 const printLongDate = printer({ dateStyle: "full" });
 const printLong = printer({ dateStyle: "full", timeStyle: "long" });
 const URL_IN_TEXT = /https?:\/\/[^\s<>"]+/gi;
-const TWILIO = "Twilio asks for a password here: your Account SID and Auth Token";
+const TWILIO = "Twilio may ask for a password here: your Account SID and Auth Token";
 export const TIME_ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 export const printInstant = (instant) => printLong(new Date(instant));
 export const dayOf = (instant) => new Date(instant).toDateString();

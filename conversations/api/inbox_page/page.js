@@ -71,9 +71,9 @@ function searchResult() {
   const { phone_number_id, opted_in, contact_number: contact } = place();
   const among = phone_number_id || opted_in ? " among those filtered" : "";
   if (!found && whole) return `No conversation with ${whole}${among}`;
-  if (!cursor) return `${found || "None"} of ${counted(loaded, "conversation")}`;
+  if (!cursor) return `${found || "None"} of all ${loaded.toLocaleString()}`;
   const kind = isName(contact) ? "name" : "number";
-  return `${found || "None"} of the ${loaded} loaded; type the whole ${kind} to search all`;
+  return `${found || "None"} of the ${loaded.toLocaleString()} loaded; type the whole ${kind} to search all`;
 }
 
 /** Show the conversations that the address names: those of a whole number, else what is like it. */
