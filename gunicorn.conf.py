@@ -1,6 +1,5 @@
 """The settings of gunicorn, each with its reason. `make run` is gunicorn with these."""
 
-import os
 import resource
 import shutil
 import tempfile
@@ -8,7 +7,7 @@ import tempfile
 from gunicorn.arbiter import Arbiter
 
 from conversations.server import startup
-from conversations.server.worker import Logger, Worker, ignore_signals, obey_signals_while_booting
+from conversations.server.worker import Logger, Worker
 from conversations.settings import Address, load
 
 options = load()
@@ -47,18 +46,18 @@ control_socket_disable = True
 # No header moves the route: by default a proxy on this machine could send PATH_INFO.
 forwarder_headers = ""
 
-# Where the workers leave their metrics; prometheus_client must know before it is imported.
-if options.metrics and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="metrics")
-
 
 def on_starting(server: Arbiter) -> None:
     """Take the port and find the database, or say in a sentence why that is impossible."""
-    obey_signals_while_booting()
     startup.prepare(server, options)
 
 
-post_worker_init = startup.note_worker_is_up
+def when_ready(server: Arbiter) -> None:
+    """Warn of what is missing."""
+    startup.check_listeners(server, options)
+
+
+post_worker_init = startup.announce
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
@@ -69,14 +68,7 @@ def child_exit(server: Arbiter, worker: Worker) -> None:
         mark_process_dead(worker.pid)
 
 
-def worker_exit(server: Arbiter, worker: Worker) -> None:
-    """Let a worker that ends come to its end. The master calls this too, for a lost worker."""
-    if os.getpid() != server.pid:
-        ignore_signals()
-
-
 def on_exit(server: Arbiter) -> None:
-    """Let the master come to its end, and remove what the metrics were kept in."""
-    ignore_signals()
-    if options.metrics:
-        shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    """Remove what the metrics were kept in."""
+    if startup.own_metrics_folder:
+        shutil.rmtree(startup.own_metrics_folder, ignore_errors=True)

@@ -29,6 +29,7 @@ POOL_WAITING = Gauge(
 
 def init_app(app: Flask) -> None:
     """Count every request and serve GET /metrics, which is text and needs no key."""
+    app.before_request(_keep_apart)
     app.after_request(_observe)
     app.add_url_rule("/metrics", "metrics", show_metrics)
 
@@ -60,15 +61,20 @@ class DatabaseCollector(Collector):
             yield GaugeMetricFamily(name, help, at.timestamp() if at else 0)
 
 
-def show_metrics() -> Response:
-    """Return the metrics of all workers, on the address of the metrics alone.
+def _keep_apart() -> None:
+    """Respond with 404 to all but /metrics on the address of the metrics, and to it elsewhere.
 
-    A proxy that publishes the service does not publish that address.
+    A proxy that publishes the service does not publish that address, nor does a scrape need more.
     """
     connection = request.environ.get("gunicorn.socket")
     port = current_app.config["SETTINGS"].metrics_address.port
-    if connection is None or connection.getsockname()[1:2] != (port,):
+    is_for_metrics = connection is not None and connection.getsockname()[1:2] == (port,)
+    if is_for_metrics != (request.path == "/metrics"):
         abort(404)
+
+
+def show_metrics() -> Response:
+    """Return the metrics of all workers."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
     registry.register(DatabaseCollector())

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 
 from gunicorn import systemd
 from gunicorn.arbiter import Arbiter
@@ -18,21 +19,25 @@ from conversations.server import embedded
 from conversations.settings import Address, Settings
 
 ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104
-LAST = b"!"
 
+# Where the workers keep their metrics, if the service made that folder itself.
+own_metrics_folder: str | None = None
 _announcement = ""
-_countdown: int | None = None
 
 
 def prepare(server: Arbiter, settings: Settings) -> None:
     """Take the port and find the database, or end the process with one sentence."""
     if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
         sys.exit("FLASK_DEBUG is on: it would show everybody what only you may see. Unset it.")
+    if settings.metrics and settings.metrics_address.port == settings.port:
+        sys.exit(f"METRICS_ADDRESS {settings.metrics_address}: its port must not be PORT.")
     _listen(server, settings)
     if settings.database_url is None:
         _announce(_prepare_embedded_database(), server)
     else:
         _check_database(settings.database_url, server, settings)
+    if settings.metrics:
+        _prepare_metrics()
 
 
 def _listen(server: Arbiter, settings: Settings) -> None:
@@ -96,11 +101,8 @@ def _prepare_embedded_database() -> str:
 
 
 def _announce(key: str, server: Arbiter) -> None:
-    """Print a command that tries the service and a link to the inbox, once all workers are up.
-
-    Each worker that is up takes a byte from a pipe; who takes the last byte prints.
-    """
-    global _announcement, _countdown
+    """Compose a command that tries the service and a link to the inbox."""
+    global _announcement
     addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
     if not addresses:
         return  # --bind names a socket that curl cannot reach by a URL.
@@ -109,13 +111,28 @@ def _announce(key: str, server: Arbiter) -> None:
         host = "localhost"
     header, url = f"'Authorization: Bearer {key}'", f"http://{Address(host, port)}"
     _announcement = f"curl -H {header} {url}/v1/conversations\n{url}/inbox#key={key}"
-    _countdown, writer = os.pipe()
-    os.write(writer, LAST.rjust(server.cfg.workers, b"."))
-    os.close(writer)
 
 
-def note_worker_is_up(_: Worker) -> None:
-    """Note in a worker that it is up."""
-    if _countdown is not None and os.read(_countdown, 1) == LAST:
+def announce(worker: Worker) -> None:
+    """Print the command and the link in the last worker of the start, when it is up."""
+    if _announcement and worker.age == worker.cfg.workers:
         with contextlib.suppress(OSError):
             print(_announcement, flush=True)
+
+
+def _prepare_metrics() -> None:
+    """Name a folder where the workers keep their metrics, before they import prometheus_client."""
+    global own_metrics_folder
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        own_metrics_folder = tempfile.mkdtemp(prefix="conversations-metrics-")
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = own_metrics_folder
+
+
+def check_listeners(server: Arbiter, settings: Settings) -> None:
+    """Warn if nobody can read the metrics: the sockets of systemd are those of its unit alone."""
+    ports = [each.getsockname()[1] for each in server.LISTENERS if each.family != socket.AF_UNIX]
+    if settings.metrics and settings.metrics_address.port not in ports:
+        server.log.warning(  # type: ignore[union-attr]  # gunicorn has set it by now
+            "METRICS is true, but no socket is at METRICS_ADDRESS %s: add it to those of the unit",
+            settings.metrics_address,
+        )

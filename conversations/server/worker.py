@@ -1,14 +1,11 @@
 """gunicorn's thread worker and its logger, as this service needs them."""
 
 import contextlib
-import os
 import select
-import signal
 import socket
 import threading
 import time
 from concurrent.futures import Future
-from functools import partial
 from http import HTTPStatus
 from types import FrameType
 from typing import Any
@@ -36,7 +33,6 @@ UNREAD_RESPONSE_TIMEOUT_MS = 10_000
 SILENT_SECONDS = 10
 FAILED_ACCEPT_DELAY_SECONDS = 0.1
 STOP_READING_SECONDS = 0.1
-ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 class Logger(GunicornLogger):
@@ -194,27 +190,3 @@ def _is_readable(client: socket.socket) -> bool:
     poll = select.poll()
     poll.register(client, select.POLLIN)
     return bool(poll.poll(STAY_MS))
-
-
-def ignore_signals() -> None:
-    """Ignore further signals in a process that is ending: Python would die of them near its end."""
-    for each in ENDINGS:
-        signal.signal(each, signal.SIG_IGN)
-
-
-def obey_signals_while_booting() -> None:
-    """Let signals end a worker that has not installed handlers of its own yet.
-
-    A fork inherits the handlers of the master, which only note the signal, for the master: it would
-    wait for the worker in vain. Signals are held back during the fork itself, because Python
-    discards those that arrive in the middle of it.
-    """
-    hold_back = partial(signal.pthread_sigmask, signal.SIG_BLOCK, ENDINGS)
-    let_through = partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, ENDINGS)
-
-    def let_end() -> None:
-        for each in ENDINGS:
-            signal.signal(each, signal.SIG_DFL)
-        let_through()
-
-    os.register_at_fork(before=hold_back, after_in_parent=let_through, after_in_child=let_end)
