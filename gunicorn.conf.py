@@ -57,6 +57,7 @@ def when_ready(server: Arbiter) -> None:
     startup.check_listeners(server, options)
 
 
+post_fork = startup.obey_signals
 post_worker_init = startup.announce
 
 

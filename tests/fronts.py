@@ -195,10 +195,18 @@ def _running_nginx(folder: Path, text: str, port: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def running_nginx(service_port: int, prefix: str = "/") -> Iterator[tuple[str, Path]]:
-    """Run the nginx of deploy/nginx.conf before a service: its URL, and the folder of its logs."""
+def running_nginx(
+    service_port: int, prefix: str = "/", changes: dict[str, str] | None = None
+) -> Iterator[tuple[str, Path]]:
+    """Run the nginx of deploy/nginx.conf before a service: its URL, and the folder of its logs.
+
+    `changes` are those that an operator makes to the file, old → new.
+    """
     with _folder() as folder:
         text, port = nginx_conf(folder, service_port, prefix)
+        for old, new in (changes or {}).items():
+            assert old in text
+            text = text.replace(old, new)
         with _running_nginx(folder, text, port):
             yield f"http://127.0.0.1:{port}{prefix.rstrip('/')}", folder
 

@@ -19,6 +19,7 @@ from conversations.server import embedded
 from conversations.settings import Address, Settings
 
 ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104
+ENDINGS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 # Where the workers keep their metrics, if the service made that folder itself.
 own_metrics_folder: str | None = None
@@ -111,6 +112,18 @@ def _announce(key: str, server: Arbiter) -> None:
         host = "localhost"
     header, url = f"'Authorization: Bearer {key}'", f"http://{Address(host, port)}"
     _announcement = f"curl -H {header} {url}/v1/conversations\n{url}/inbox#key={key}"
+
+
+def obey_signals(server: Arbiter, _: Worker) -> None:
+    """Let signals end a worker that has no handlers of its own yet.
+
+    Those of the master, which a fork inherits, only note the signal, for the master.
+    """
+    for each in ENDINGS:
+        signal.signal(each, signal.SIG_DFL)
+    while not server.SIG_QUEUE.empty():
+        if server.SIG_QUEUE.get() in ENDINGS:
+            sys.exit()
 
 
 def announce(worker: Worker) -> None:

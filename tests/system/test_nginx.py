@@ -1,5 +1,6 @@
 """Behind the real nginx of deploy/nginx.conf: slow clients, nginx's own refusals, a prefix."""
 
+import contextlib
 import re
 import socket
 import time
@@ -218,3 +219,21 @@ def read(folder: Path, printed: str) -> str:
         printed += path.read_text()
         path.unlink()
     return printed
+
+
+def test_the_limit_of_a_key_refuses_in_the_envelope_when_it_is_on():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        on = {"#limit ": "", "keys 16;": "keys 2;"}
+        with running_nginx(silent.getsockname()[1], changes=on) as (url, _):
+            waiting = [b"Authorization: Bearer a"] * 2 + [b"Authorization: Bearer b"]
+            with contextlib.ExitStack() as stack:
+                for header in waiting:
+                    client = stack.enter_context(
+                        socket.create_connection(("127.0.0.1", urlsplit(url).port))
+                    )
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n" + header + b"\r\n\r\n")
+                    silent.settimeout(30)
+                    stack.enter_context(silent.accept()[0])
+                response = httpx.get(url, headers={"Authorization": "Bearer a"}, timeout=30)
+    assert_refusal(response, 503, "UNAVAILABLE")
+    assert response.headers["Retry-After"] == "1"
