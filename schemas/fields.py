@@ -158,7 +158,7 @@ class PhoneNumber(Strict):
 
     complaint = "must be E.164"
     json_schema = {"type": "string", "pattern": f"^({PHONE_NUMBER.pattern})$"}
-    accepts = PHONE_NUMBER.fullmatch
+    accepts: Any = PHONE_NUMBER.fullmatch
 
     def read(self, value: str) -> str:
         """Return it unchanged, but as E.164 if the schema has a region and it is national there."""

@@ -3,13 +3,14 @@
 import functools
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from marshmallow import EXCLUDE, ValidationError, missing
 from werkzeug.datastructures import MultiDict
 
 from schemas.base import QuerySchema, RequestSchema
-from schemas.fields import PhoneNumber, Region, Strict
+from schemas.fields import Instant, PhoneNumber, Region, Strict, parse_instant
 from schemas.numbers import PHONE_NUMBER, to_e164
 
 
@@ -23,16 +24,11 @@ def find(content: Any, path: str) -> Any:
 def find_event(content: Any, path: str) -> str:
     """Return the name of an event, before its fields are checked. Raises ValidationError."""
     event = find(content, path)
+    if event in (missing, None, ""):
+        raise ValidationError({path: "is required"})
     if not isinstance(event, str):
-        complaint = "is required" if event is missing else String.complaint
-        raise ValidationError({path: complaint})
+        raise ValidationError({path: String.complaint})
     return event
-
-
-def read_number(value: object, region: str | None) -> str:
-    """Return a number, a national one of the region as E.164; an empty text for anything else."""
-    number = to_e164(value, region) if isinstance(value, str) else ""
-    return number if PHONE_NUMBER.fullmatch(number) else ""
 
 
 class HookSchema(RequestSchema):
@@ -80,11 +76,23 @@ class Anything(Strict):
 
 
 class OwnNumber(PhoneNumber):
-    """The number of yours, where the gateway says it; an empty one is none."""
+    """The number of yours, where the gateway says it: any text, because a parameter may say more.
 
-    def read(self, value: Any) -> str:
-        """Return it as PhoneNumber does."""
-        return super().read(value) if value != "" else ""
+    A phone may not know it, or know the one that its SIM had before.
+    """
+
+    accepts = staticmethod(lambda value: isinstance(value, str))
+
+
+class HookInstant(Instant):
+    """An instant of any year, because clocks that were never set tell odd ones."""
+
+    def read(self, value: str) -> datetime:
+        """Return an aware datetime in UTC; beyond either end of the calendar, one near that end."""
+        try:
+            return super().read(value)
+        except OverflowError:
+            return parse_instant(value).replace(tzinfo=UTC)
 
 
 class HookQuerySchema(QuerySchema):
@@ -92,7 +100,7 @@ class HookQuerySchema(QuerySchema):
 
     number = String(
         load_default=None,
-        description="Your number, for a gateway that does not say it.",
+        description="Your number, for a gateway that does not say it, or not one of yours.",
         example="+15551112222",
     )
     region = Region(
@@ -102,12 +110,20 @@ class HookQuerySchema(QuerySchema):
     )
 
     def check_query(self, args: MultiDict[str, str]) -> dict[str, Any]:
-        """Return the checked parameters, a national number as E.164."""
+        """Return the checked parameters, numbers without a plus sign as E.164."""
         checked = super().check_query(args)
-        if (given := checked["number"]) is not None:
-            # A raw plus sign arrives as a space.
-            given = "+" + given[1:] if given[:1] == " " else given
-            checked["number"] = read_number(given, checked["region"])
-            if not checked["number"]:
-                raise ValidationError({"number": PhoneNumber.complaint})
+        for name, given in checked.items():
+            if name != "region" and given is not None:
+                # A raw plus sign arrives as a space.
+                number = "+" + given[1:] if given[:1] == " " else given
+                checked[name] = to_e164(number, checked["region"])
+                if not PHONE_NUMBER.fullmatch(checked[name]):
+                    raise ValidationError({name: PhoneNumber.complaint})
         return checked
+
+
+class SmsgateQuerySchema(HookQuerySchema):
+    """The query parameters of SMSGate's hook: a phone may have two SIMs."""
+
+    sim1 = String(load_default=None, description="Your number of the SIM with `simNumber` 1.")
+    sim2 = String(load_default=None, description="Your number of the SIM with `simNumber` 2.")

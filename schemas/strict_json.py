@@ -8,13 +8,16 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 def load_json(raw: bytes) -> Any:
-    """Return the value of a JSON text. Raises ValueError if it is none.
+    """Return the value of a JSON text, before which a byte-order mark may stand.
 
-    Raises ValidationError if an object repeats a name, because parsers differ in which of the two
-    counts (RFC 8259 section 4).
+    Raises ValueError if it is none. Raises ValidationError if an object repeats a name, because
+    parsers differ in which of the two counts (RFC 8259 section 4).
     """
+    raw = raw.removeprefix(BYTE_ORDER_MARK)
     value = orjson.loads(raw)
     if isinstance(value, dict):
         text = raw.decode()

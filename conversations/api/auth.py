@@ -69,20 +69,24 @@ def _let_in(tokens: list[str], challenges: list[str], has_one_scope: bool = Fals
         raise ApiError(401, headers={"WWW-Authenticate": challenges})
     current_context().api_key = api_key
     scope = SCOPES[(request.endpoint or "").rpartition(".")[2]]
-    if scope not in api_key.scopes or (has_one_scope and len(api_key.scopes) > 1):
+    is_wide = has_one_scope and api_key.scopes != [scope]
+    if scope not in api_key.scopes or is_wide:
         challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
-        raise ApiError(403, headers={"WWW-Authenticate": challenge})
+        details = {"key": f"must have {scope} as its one and only scope"} if is_wide else {}
+        current_context().reasons += [f"the key {sentence}" for sentence in details.values()]
+        raise ApiError(403, details, {"WWW-Authenticate": challenge})
 
 
 def header_token(*schemes: str) -> str:
     """Return the key of the Authorization header, an empty text if it has none in these schemes.
 
-    Of Basic that is the password; the user is ignored.
+    Of Basic that is the password; the user is ignored. Bearer takes the key alone.
     """
     authorization = request.authorization
     if authorization is None or authorization.type not in schemes:
         return ""
-    return authorization.token or authorization.password or ""
+    is_basic = authorization.type == "basic"
+    return (authorization.password if is_basic else authorization.token) or ""
 
 
 def note_use(response: Response) -> Response:

@@ -14,8 +14,8 @@ from conversations.api.envelope import ApiError, success
 from conversations.api.pages import not_modified_response, page_response
 from conversations.database import queries
 from conversations.inbox import consent, messages, organizations, retention
-from schemas.base import PageSchema, QuerySchema
-from schemas.fields import decode_base64url
+from schemas.base import PageSchema, QuerySchema, RequestSchema
+from schemas.fields import PhoneNumber, decode_base64url
 from schemas.numbers import PHONE_NUMBER
 
 CREATE_MESSAGE = schemas.CreateMessageSchema()
@@ -23,8 +23,9 @@ LIST_CONSENT = schemas.ListConsentSchema()
 LIST_CONVERSATIONS = schemas.ListConversationsSchema()
 LIST_MESSAGES = schemas.ListMessagesSchema()
 LIST_PHONE_NUMBERS = PageSchema()
-# A parameter that was ignored, such as a phone number, would erase more than was meant.
+# What would be ignored, such as the id of a phone number, would erase more than was meant.
 NO_PARAMETERS = QuerySchema()
+NO_FIELDS = RequestSchema()
 RECORD_CONSENT = schemas.RecordConsentSchema()
 
 queries.require_null_tests("list_conversations", LIST_CONVERSATIONS.filters)
@@ -60,7 +61,7 @@ def list_messages(id: str) -> Response:
     try:
         conversation_id = UUID(bytes=decode_base64url(id, 16))
     except ValueError:
-        raise ApiError(400) from None
+        raise ApiError(400, {"id": "must be the id of a conversation"}) from None
     return list_page("list_messages", LIST_MESSAGES, conversation_id=conversation_id)
 
 
@@ -74,7 +75,7 @@ def create_message() -> Response:
     message = messages.complete_message(given, numbers)
     outcome, stored = messages.record_message(organization_id, message)
     if outcome is messages.Outcome.CONFLICT:
-        raise ApiError(409)
+        raise ApiError(409, {"id": "belongs to a message with other content"})
     return success(stored, status=201 if outcome is messages.Outcome.CREATED else 200)
 
 
@@ -106,8 +107,10 @@ def list_phone_numbers() -> Response:
 @v1.post("/contacts/<contact_number>/erase")
 def erase_contact(contact_number: str) -> Response:
     """Remove all bodies and media exchanged with one contact; again, there is nothing left."""
+    fields = json_object(may_be_empty=True)
     if not PHONE_NUMBER.fullmatch(contact_number):
-        raise ApiError(400)
+        raise ApiError(400, {"contact_number": PhoneNumber.complaint})
     NO_PARAMETERS.check_query(request.args)
+    NO_FIELDS.check(fields)
     redacted = retention.erase_contact(current_key().organization_id, contact_number)
     return success({"contact_number": contact_number, "messages_redacted": redacted})

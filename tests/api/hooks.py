@@ -19,7 +19,7 @@ NAMES = {
         "at": "data.payload.received_at",
     },
     "smsgate": {
-        "id": "deviceId",
+        "id": "event",
         "contact": "payload.sender",
         "own": "payload.recipient",
         "text": "payload.message",

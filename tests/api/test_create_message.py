@@ -13,6 +13,7 @@ from tests.conftest import assert_error, contact
 
 AT = "2026-04-28T12:00:01Z"
 E164 = "must be E.164"
+TAKEN = {"id": "belongs to a message with other content"}
 
 
 def inbound(organization, **fields) -> dict:
@@ -223,7 +224,7 @@ def test_the_same_id_with_other_content_is_a_conflict(alice, other):
         "segment_count": 1,
     }
     first = post(alice, **fields)
-    assert_error(post(alice, **fields | other), 409, "CONFLICT")
+    assert_error(post(alice, **fields | other), 409, "CONFLICT", **TAKEN)
     assert messages(alice) == [first.json["data"]]
     assert len(alice.conversations()) == 1
 
@@ -250,7 +251,7 @@ def test_content_that_has_been_redacted_since_cannot_differ(alice):
         assert again.json["data"]["body"] is None
         assert again.json["data"]["media_urls"] == []
         assert again.json["data"]["redacted_at"] is not None
-    assert_error(post(alice, **fields | {"segment_count": 2}), 409, "CONFLICT")
+    assert_error(post(alice, **fields | {"segment_count": 2}), 409, "CONFLICT", **TAKEN)
     assert alice.conversations()[0]["last_message_preview"] == "[redacted]"
 
 
@@ -439,7 +440,9 @@ def test_a_body_is_kept_to_the_letter(alice, body):
     assert messages(alice)[0]["body"] == body
 
 
-@pytest.mark.parametrize("name", ["DHL", "My Bank", "B&B-1_2.3", "x" * 11, "Q2", "a-", "STOP"])
+@pytest.mark.parametrize(
+    "name", ["DHL", "My Bank", "B&B-1_2.3", "x" * 11, "Q2", "1und1", "O'Reilly", "a+"]
+)
 def test_a_sender_id_is_a_number_at_either_end(alice, name):
     own_id = alice.new_number(name)
     contacts = post(alice, **{"from": name}).json["data"]
@@ -506,15 +509,35 @@ def test_takes_ten_media(alice):
         b'{"body": "\xed\xa0\x80"}',
         b'{"body": "\xff"}',
         b'{"body": "\x01"}',
-        b"\xef\xbb\xbf{}",
         "{}".encode("utf-16"),
         b"[" * 100_000,
         b'{"body": ' + b"[" * 5_000 + b"]" * 5_000 + b"}",
     ],
 )
 def test_refuses_a_body_that_is_no_json_object(alice, body):
-    assert_error(post_raw(alice, body), 400, "INVALID_INPUT")
+    assert_error(post_raw(alice, body), 400, "INVALID_INPUT", body="must be a JSON object in UTF-8")
     assert_nothing_stored(alice)
+
+
+def test_a_byte_order_mark_before_a_body_is_ignored(alice):
+    body = b"\xef\xbb\xbf" + orjson.dumps(inbound(alice))
+    assert post_raw(alice, body).status_code == 201
+    assert_error(
+        post_raw(alice, b"\xef\xbb\xbf" + body),
+        400,
+        "INVALID_INPUT",
+        body="must be a JSON object in UTF-8",
+    )
+
+
+def test_a_compressed_body_is_refused(alice):
+    for coding in ("gzip", "GZIP", "br", "gzip, identity", ""):
+        headers = alice.auth | {"Content-Encoding": coding, "Content-Type": "application/json"}
+        response = alice.client.post("/v1/messages", data=b"{}", headers=headers)
+        assert_error(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+        assert response.headers["Accept-Encoding"] == "identity"
+    headers["Content-Encoding"] = "Identity"
+    assert alice.client.post("/v1/messages", data=b"{}", headers=headers).status_code == 422
 
 
 def test_json_nested_as_deep_as_it_may_be_is_a_field_like_any_other(alice):
@@ -590,7 +613,9 @@ def test_the_type_is_checked_before_the_size_and_that_before_the_content(alice):
     large = b"x" * (1024 * 1024 + 1)
     assert_error(post_raw(alice, large, "text/plain"), 415, "UNSUPPORTED_MEDIA_TYPE")
     assert_error(post_raw(alice, large), 413, "PAYLOAD_TOO_LARGE")
-    assert_error(post_raw(alice, large[:-1]), 400, "INVALID_INPUT")
+    assert_error(
+        post_raw(alice, large[:-1]), 400, "INVALID_INPUT", body="must be a JSON object in UTF-8"
+    )
 
 
 def test_the_key_is_checked_before_the_body(alice, client):

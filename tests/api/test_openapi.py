@@ -162,6 +162,8 @@ def answers(app) -> dict:
             client.post(erase),
             reader.post(erase, None),
             alice.post(f"{erase}?phone_number_id=1", None),
+            alice.post(erase, large),
+            client.post(erase, data=b"{}", headers=alice.auth),
         ],
         **hook_answers(alice),
         "livez": [client.get("/livez")],
@@ -200,7 +202,7 @@ def hook_answers(organization) -> dict:
             hook.send(carrier, broken, {"key": hook.key}),
             hook.send(carrier, content),
             hook.send(carrier, content, {"key": organization.key}),
-            hook.send(carrier, b"x" * 2**21, {"key": hook.key}),
+            hook.send(carrier, b"x" * (2**24 + 1), {"key": hook.key}),
             organization.client.post(f"/v1/hooks/{carrier}", headers=organization.auth),
             hook.call(carrier, content, region="XX"),
         ]
@@ -282,7 +284,7 @@ def test_every_route_with_a_scope_asks_for_a_key_with_it(app):
         scope = SCOPES.get(view.__name__)
         if endpoint.rpartition(".")[2] in operations():
             _, path, operation = operations()[view.__name__]
-            ways = [{"key_in_query": []}] if "/hooks/" in path else []
+            ways = [{"key_in_query": []}, {"key_as_password": []}] if "/hooks/" in path else []
             assert operation.get("security") == ([{"api_key": [scope]}, *ways] if scope else None)
 
 

@@ -272,7 +272,7 @@ def test_refuses_a_body_that_is_no_json_object(alice, body):
     response = alice.client.post(
         "/v1/consent", data=body, content_type="application/json", headers=alice.auth
     )
-    assert_error(response, 400, "INVALID_INPUT")
+    assert_error(response, 400, "INVALID_INPUT", body="must be a JSON object in UTF-8")
 
 
 def test_refuses_what_is_not_declared_as_json_and_what_is_too_large(alice):

@@ -43,17 +43,22 @@ SECURITY_SCHEMES = {
         "name": "key",
         "description": "For hooks: an API key whose only scope is `messages:write`.",
     },
+    "key_as_password": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "For hooks: an API key as the password; the user name is ignored.",
+    },
 }
 
 ERROR_DESCRIPTIONS = {
-    400: "The id in the path is malformed, or the body is not a JSON object.",
+    400: "The id or number in the path is malformed, or the body is not a JSON object.",
     401: "There is no key, or not one that is valid now.",
     403: "The key lacks the scope.",
     404: "There is no such thing in the key's organization.",
     405: "The path does not know the method.",
     409: "The id belongs to a message with other content.",
-    413: "The body is larger than 1 MiB.",
-    415: "The body is not `application/json`.",
+    413: "The body is larger than 1 MiB, or of SMSGate 16 MiB.",
+    415: "The body is not `application/json`, or it is compressed.",
     422: "A parameter or field is refused; `details` says which and why.",
     500: "A bug of the service; its log says more under the `request_id`.",
     503: "The database is away or busy. Try again after `Retry-After`.",
@@ -190,7 +195,7 @@ def add_operation(
         description += f"\n\nRequires the `{scope}` scope."
         content["security"] = [{"api_key": [scope]}]
         if operation.is_hook:
-            content["security"] += [{"key_in_query": []}]
+            content["security"] += [{"key_in_query": []}, {"key_as_password": []}]
         errors += [401, 403, 500, 503]
     content["description"] = description
     content["parameters"] = list(operation.parameters)

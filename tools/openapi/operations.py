@@ -74,7 +74,7 @@ def hook(carrier: str, body: type[Schema], **fields) -> Operation:
         "that are not described here are ignored."
         "\n\nThe key may also be the parameter `key`, if `messages:write` is its only scope, or "
         "the password of Basic.",
-        fields.pop("answers", {200: ("What was done.", responses.HookAnswerSchema)}),
+        fields.pop("answers", {200: ("What was done.", responses.HookResponseSchema)}),
         errors=(400, 413, 415, 422),
         query=HookQuerySchema,
         body=body,
@@ -89,7 +89,7 @@ OPERATIONS = {
         "List conversations",
         "The conversations of your numbers, newest first. Filters combine with AND." + PAGES,
         {
-            200: ("A page of conversations.", responses.ListConversationsAnswerSchema),
+            200: ("A page of conversations.", responses.ListConversationsResponseSchema),
             304: ("You have this answer already.", None),
         },
         errors=(422,),
@@ -102,7 +102,7 @@ OPERATIONS = {
         "The messages of one conversation, oldest first, or newest first with `order=desc`."
         + PAGES,
         {
-            200: ("A page of messages.", responses.ListMessagesAnswerSchema),
+            200: ("A page of messages.", responses.ListMessagesResponseSchema),
             304: ("You have this answer already.", None),
         },
         errors=(400, 404, 422),
@@ -116,8 +116,8 @@ OPERATIONS = {
         "Record a message that was sent or received elsewhere; nothing is sent. An inbound "
         "message whose whole text is a keyword such as STOP or START also records consent.",
         {
-            201: ("The message, recorded now.", responses.CreateMessageAnswerSchema),
-            200: ("The message, recorded before.", responses.CreateMessageAnswerSchema),
+            201: ("The message, recorded now.", responses.CreateMessageResponseSchema),
+            200: ("The message, recorded before.", responses.CreateMessageResponseSchema),
         },
         errors=(400, 409, 413, 415, 422),
         body=CreateMessageSchema,
@@ -127,7 +127,7 @@ OPERATIONS = {
         "Record consent",
         "Record that a contact opted in or out. Events may come in any order: the latest of each "
         "kind counts, and an opt-out wins over an opt-in at the same instant.",
-        {200: ("What is now on record.", responses.RecordConsentAnswerSchema)},
+        {200: ("What is now on record.", responses.RecordConsentResponseSchema)},
         errors=(400, 413, 415, 422),
         body=RecordConsentSchema,
     ),
@@ -137,7 +137,7 @@ OPERATIONS = {
         "What is on record: a row for each pair of number and contact, with or without messages, "
         "the one that changed last first. Filters combine with AND." + PAGES,
         {
-            200: ("A page of consent records.", responses.ListConsentAnswerSchema),
+            200: ("A page of consent records.", responses.ListConsentResponseSchema),
             304: ("You have this answer already.", None),
         },
         errors=(422,),
@@ -149,7 +149,7 @@ OPERATIONS = {
         "List your phone numbers",
         "The numbers of your organization, oldest first." + PAGES,
         {
-            200: ("A page of phone numbers.", responses.ListPhoneNumbersAnswerSchema),
+            200: ("A page of phone numbers.", responses.ListPhoneNumbersResponseSchema),
             304: ("You have this answer already.", None),
         },
         errors=(422,),
@@ -161,8 +161,8 @@ OPERATIONS = {
         "Erase a contact",
         "Remove all texts and media that you exchanged with a contact, on any of your numbers. "
         "Messages keep their instants, and consent stays. There is no way back. Safe to repeat.",
-        {200: ("How many messages were redacted now.", responses.EraseContactAnswerSchema)},
-        errors=(400, 422),
+        {200: ("How many messages were redacted now.", responses.EraseContactResponseSchema)},
+        errors=(400, 413, 415, 422),
         parameters=(CONTACT,),
     ),
     "receive_twilio": hook(
@@ -178,14 +178,14 @@ OPERATIONS = {
         "Service",
         "Is the process alive",
         "Never touches the database.",
-        {200: ("It is.", responses.LivezAnswerSchema)},
+        {200: ("It is.", responses.LivezResponseSchema)},
         errors=(500,),
     ),
     "readyz": Operation(
         "Service",
         "Is the service ready",
         "Asks the database.",
-        {200: ("It is.", responses.ReadyzAnswerSchema)},
+        {200: ("It is.", responses.ReadyzResponseSchema)},
         errors=(500, 503),
     ),
     "show_openapi": Operation(

@@ -22,8 +22,8 @@ class Value(Strict):
         super().__init__(**kwargs)
 
 
-class AnswerSchema(Schema):
-    """A part of an answer: all of its fields are there, but for the `optional` ones."""
+class PartSchema(Schema):
+    """A part of a response: all of its fields are there, but for the `optional` ones."""
 
     optional: tuple[str, ...] = ()
 
@@ -37,7 +37,7 @@ class AnswerSchema(Schema):
         field_obj.required = field_name not in self.optional
 
 
-class ConversationConsentSchema(AnswerSchema):
+class ConversationConsentSchema(PartSchema):
     """The consent of a conversation's contact."""
 
     opted_in = Flag(description="Whether the contact may be messaged.", example=True)
@@ -48,7 +48,7 @@ class ConversationConsentSchema(AnswerSchema):
     )
 
 
-class ConversationSchema(AnswerSchema):
+class ConversationSchema(PartSchema):
     """A row of list_conversations."""
 
     id = Value(
@@ -91,7 +91,7 @@ class ConversationSchema(AnswerSchema):
     )
 
 
-class MessageSchema(AnswerSchema):
+class MessageSchema(PartSchema):
     """A row of list_messages, and the answer of create_message."""
 
     id = Uuid(example="bdd55998-e070-514e-bdff-f5f510db3346")
@@ -117,7 +117,7 @@ class MessageSchema(AnswerSchema):
     redacted_at = Instant(allow_none=True, description="When text and media were removed, or null.")
 
 
-class ConsentSchema(AnswerSchema):
+class ConsentSchema(PartSchema):
     """A row of list_consent, and the answer of record_consent."""
 
     phone_number_id = Uuid(example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e")
@@ -135,7 +135,7 @@ class ConsentSchema(AnswerSchema):
     )
 
 
-class PhoneNumberSchema(AnswerSchema):
+class PhoneNumberSchema(PartSchema):
     """A row of list_phone_numbers."""
 
     id = Uuid(
@@ -148,7 +148,7 @@ class PhoneNumberSchema(AnswerSchema):
     )
 
 
-class ErasureSchema(AnswerSchema):
+class ErasureSchema(PartSchema):
     """The answer of erase_contact."""
 
     contact_number = PhoneNumber(example="+15554443333")
@@ -157,7 +157,7 @@ class ErasureSchema(AnswerSchema):
     )
 
 
-class ListMetaSchema(AnswerSchema):
+class ListMetaSchema(PartSchema):
     """What a page says of the whole list."""
 
     total = Value(
@@ -178,7 +178,7 @@ def first_of(total: int, next_cursor: str) -> dict:
     return {"total": total, "limit": 1, "offset": 0, "next_cursor": next_cursor}
 
 
-class HealthSchema(AnswerSchema):
+class HealthSchema(PartSchema):
     """The answer of livez."""
 
     status = Value({"const": "ok"})
@@ -214,8 +214,10 @@ class ReadinessSchema(HealthSchema):
     )
 
 
-class ErrorSchema(AnswerSchema):
+class ErrorSchema(PartSchema):
     """What went wrong."""
+
+    optional = ("details",)
 
     code = Value(TEXT, description="For programs.")
     message = Value(TEXT, description="For people.")
@@ -224,11 +226,6 @@ class ErrorSchema(AnswerSchema):
         description="Also the `X-Request-Id` header; the log has it too.",
         example="01JTBQH2FZ8K1RXC0WJ4Z9P3VM",
     )
-
-
-class ValidationErrorSchema(ErrorSchema):
-    """What went wrong, and where."""
-
     details = fields.Dict(
         keys=fields.String(),
         values=Value(TEXT),
@@ -236,7 +233,13 @@ class ValidationErrorSchema(ErrorSchema):
     )
 
 
-class FailureSchema(AnswerSchema):
+class ValidationErrorSchema(ErrorSchema):
+    """What went wrong, and where."""
+
+    optional = ()
+
+
+class FailureSchema(PartSchema):
     """The envelope of an error."""
 
     success = Value({"const": False})
@@ -249,13 +252,13 @@ class ValidationFailureSchema(FailureSchema):
     error = fields.Nested(ValidationErrorSchema)
 
 
-class Answer(AnswerSchema):
+class Envelope(PartSchema):
     """The envelope of everything else; `data` is the subclass's."""
 
     success = Value({"const": True})
 
 
-class ListConversationsAnswerSchema(Answer):
+class ListConversationsResponseSchema(Envelope):
     """A page of conversations."""
 
     data = fields.List(fields.Nested(ConversationSchema))
@@ -264,7 +267,7 @@ class ListConversationsAnswerSchema(Answer):
     )
 
 
-class ListMessagesAnswerSchema(Answer):
+class ListMessagesResponseSchema(Envelope):
     """A page of messages."""
 
     data = fields.List(fields.Nested(MessageSchema))
@@ -273,19 +276,19 @@ class ListMessagesAnswerSchema(Answer):
     )
 
 
-class CreateMessageAnswerSchema(Answer):
+class CreateMessageResponseSchema(Envelope):
     """The message as it is stored."""
 
     data = fields.Nested(MessageSchema)
 
 
-class RecordConsentAnswerSchema(Answer):
+class RecordConsentResponseSchema(Envelope):
     """The consent as it is stored."""
 
     data = fields.Nested(ConsentSchema)
 
 
-class ListConsentAnswerSchema(Answer):
+class ListConsentResponseSchema(Envelope):
     """A page of consent records."""
 
     data = fields.List(fields.Nested(ConsentSchema))
@@ -294,7 +297,7 @@ class ListConsentAnswerSchema(Answer):
     )
 
 
-class ListPhoneNumbersAnswerSchema(Answer):
+class ListPhoneNumbersResponseSchema(Envelope):
     """A page of phone numbers."""
 
     data = fields.List(fields.Nested(PhoneNumberSchema))
@@ -303,13 +306,13 @@ class ListPhoneNumbersAnswerSchema(Answer):
     )
 
 
-class EraseContactAnswerSchema(Answer):
+class EraseContactResponseSchema(Envelope):
     """What was erased."""
 
     data = fields.Nested(ErasureSchema)
 
 
-class HookCountsSchema(AnswerSchema):
+class HookCountsSchema(PartSchema):
     """What became of the messages of one call."""
 
     recorded = Value(COUNT, description="Messages that are new.", example=1)
@@ -317,19 +320,19 @@ class HookCountsSchema(AnswerSchema):
     skipped = Value(COUNT, description="What is not recorded; the log says why.", example=0)
 
 
-class HookAnswerSchema(Answer):
+class HookResponseSchema(Envelope):
     """What was done."""
 
     data = fields.Nested(HookCountsSchema)
 
 
-class LivezAnswerSchema(Answer):
+class LivezResponseSchema(Envelope):
     """The process answers."""
 
     data = fields.Nested(HealthSchema)
 
 
-class ReadyzAnswerSchema(Answer):
+class ReadyzResponseSchema(Envelope):
     """The database answers too."""
 
     data = fields.Nested(ReadinessSchema)

@@ -6,10 +6,25 @@ Source: docs.httpsms.com/webhooks/introduction.
 from collections.abc import Mapping
 from typing import Any
 
-from conversations.api.hooks.reports import HookQuery, Report, Skip, addresses, own_end, skip
+from conversations.api.hooks.reports import (
+    HookQuery,
+    Report,
+    Skip,
+    addresses,
+    find_own_number,
+    skip,
+)
 from conversations.inbox.message_ids import carrier_message_id
-from schemas.fields import Instant, PhoneNumber
-from schemas.hooks import Anything, CarrierId, HookSchema, OwnNumber, String, find_event
+from schemas.fields import PhoneNumber
+from schemas.hooks import (
+    Anything,
+    CarrierId,
+    HookInstant,
+    HookSchema,
+    OwnNumber,
+    String,
+    find_event,
+)
 
 
 class HttpsmsSchema(HookSchema):
@@ -24,8 +39,8 @@ class HttpsmsSchema(HookSchema):
     text = String(data_key="data.content", load_default=None, example="See you at noon")
     is_encrypted = Anything(data_key="data.encrypted", load_default=False, example=False)
     attachments = Anything(data_key="data.attachments", load_default=None, example=[])
-    at = Instant(data_key="data.timestamp", load_default=None, example="2026-04-28T12:00:01Z")
-    event_at = Instant(data_key="time", load_default=None)
+    at = HookInstant(data_key="data.timestamp", load_default=None, example="2026-04-28T12:00:01Z")
+    event_at = HookInstant(data_key="time", load_default=None)
 
 
 class HttpsmsSentSchema(HttpsmsSchema):
@@ -43,18 +58,18 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     if event not in SCHEMAS:
         return skip("event", event)
     given = SCHEMAS[event].of_region(query.region).check(content)
-    own_number, own_name = own_end(given["own_number"], "data.owner", query)
+    own_number, phone_number_id = find_own_number([(given["own_number"], "data.owner")], query)
     is_encrypted = given["is_encrypted"] is True
     report = Report(
         id=carrier_message_id("httpsms", given["id"], own_number),
         direction="inbound" if event == "message.phone.received" else "outbound",
         own_number=own_number,
-        own_name=own_name,
+        phone_number_id=phone_number_id,
         contact_number=given["contact_number"],
         text="" if is_encrypted else given["text"] or "",
         is_mms=is_encrypted,
         media=addresses(given["attachments"]),
         at=given["at"] or given["event_at"],
-        reasons=["the text is encrypted"] if is_encrypted else [],
+        reasons=("the text is encrypted",) if is_encrypted else (),
     )
     return [report]

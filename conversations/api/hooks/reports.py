@@ -1,7 +1,7 @@
 """Reports: what a carrier says of a message, in the same form whichever carrier it is."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,7 +9,9 @@ from uuid import UUID
 
 from marshmallow import ValidationError
 
-from schemas.fields import MAX_TEXT_LENGTH, MEDIA_URL
+from conversations.inbox import organizations
+from schemas.fields import EARLIEST_INSTANT, MAX_TEXT_LENGTH, MEDIA_URL, PhoneNumber
+from schemas.numbers import PHONE_NUMBER
 
 MAX_MEDIA = 10
 MAX_AHEAD = timedelta(hours=24)
@@ -17,37 +19,42 @@ MAX_SEGMENTS = 100
 DIGITS = re.compile("[0-9]{1,3}")
 # It has no digits, so it is no number, and it is too short for a key.
 HARMLESS_WORD = re.compile("[A-Za-z.:_-]{1,40}")
+CONSENT_WORDS = {"STOP": False, "START": True}
 
 
 @dataclass(frozen=True)
 class HookQuery:
-    """The query parameters: the organization's number and the region, if they are given."""
+    """Whose hook is called, and with which query parameters."""
 
-    number: str | None
+    organization_id: UUID
     region: str | None
+    number: str | None
+    sim1: str | None = None
+    sim2: str | None = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Report:
     """One message.
 
-    `own_name` is where the own number was found, for a complaint. `media` are addresses as the
-    carrier gives them. `is_copy`: the own number stands only among those that got a copy.
+    `own_number` is the organization's, and `phone_number_id` the id of it. `media` are addresses as
+    the carrier gives them. `subject` is that of an MMS. `opted_in` is the carrier's own verdict on
+    the text. `reasons` say what of the message is not recorded.
     """
 
     id: UUID
     direction: str
     own_number: str
-    own_name: str
+    phone_number_id: UUID
     contact_number: str
     text: str
+    subject: str = ""
     is_mms: bool = False
     media: list[str] = field(default_factory=list)
     segment_count: int | None = None
     at: datetime | None = None
     opted_in: bool | None = None
-    is_copy: bool = False
-    reasons: list[str] = field(default_factory=list)
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,16 +75,30 @@ def skip(kind: str, word: object) -> list[Report | Skip]:
     return [Skip(f"{kind} {word}" if is_harmless else f"another {kind}")]
 
 
-def own_end(number: str | None, name: str, query: HookQuery) -> tuple[str, str]:
-    """Return the organization's number and where it was found: what the carrier says wins.
+def find_own_numbers(named: Iterable[tuple[str | None, str]], query: HookQuery) -> dict[str, UUID]:
+    """Return those of the numbers that are the organization's, in their order, with their ids.
 
-    Raises ValidationError if nobody says it.
+    `named` are numbers with the names of their fields; that of the parameter comes last. Raises
+    ValidationError, with the name of the first, if none is the organization's.
     """
-    if number:
-        return number, name
-    if query.number:
-        return query.number, "number"
-    raise ValidationError({name: "is required, or the parameter number"})
+    fields = [*named, (query.number, "number")]
+    given = [(number, name) for number, name in fields if number]
+    if not given:
+        raise ValidationError({fields[0][1]: "is required, or the parameter number"})
+    numbers = [number for number, _ in given if PHONE_NUMBER.fullmatch(number)]
+    ours = organizations.find_phone_numbers(query.organization_id, numbers=numbers)
+    if not ours:
+        number, name = given[0]
+        is_number = PHONE_NUMBER.fullmatch(number)
+        raise ValidationError(
+            {name: organizations.NOT_YOURS if is_number else PhoneNumber.complaint}
+        )
+    return {number: ours[number] for number in numbers if number in ours}
+
+
+def find_own_number(named: Iterable[tuple[str | None, str]], query: HookQuery) -> tuple[str, UUID]:
+    """Return the first of the numbers that is the organization's. Raises ValidationError."""
+    return next(iter(find_own_numbers(named, query).items()))
 
 
 def addresses(items: object) -> list[str]:
@@ -93,18 +114,33 @@ def segments(value: object) -> int | None:
     return count if 0 < count <= MAX_SEGMENTS else None
 
 
-def message_fields(report: Report) -> dict[str, Any]:
-    """Return the fields of complete_message; what cannot be kept is added to `reasons`."""
-    text = report.text[:MAX_TEXT_LENGTH].replace("\0", "\ufffd")
-    if len(report.text) > MAX_TEXT_LENGTH:
-        report.reasons.append(f"the text was cut to {MAX_TEXT_LENGTH} characters")
+def consent_of(word: object) -> bool | None:
+    """Return the carrier's own verdict on a text, which it tells by a word: STOP or START."""
+    return CONSENT_WORDS.get(str(word).upper())
+
+
+def whole_text(text: str, subject: str) -> str:
+    """Return a text with the subject of its MMS as the first line, as it is stored but for cuts."""
+    lines = [line for line in (subject if subject.strip() else "", text) if line]
+    return "\n".join(lines).replace("\0", "\ufffd")
+
+
+def message_fields(report: Report) -> tuple[dict[str, Any], list[str]]:
+    """Return the fields of complete_message, and the reasons why they are not all of the report."""
+    reasons = list(report.reasons)
+    text = whole_text(report.text, report.subject)
+    if len(text) > MAX_TEXT_LENGTH:
+        reasons.append(f"the text was cut to {MAX_TEXT_LENGTH} characters")
     media = [url for url in report.media if MEDIA_URL.fullmatch(url)][:MAX_MEDIA]
     if left_out := len(report.media) - len(media):
-        report.reasons.append(f"media addresses left out: {left_out}")
-    is_mms = report.is_mms or report.media != []
-    if report.at and report.at > datetime.now(UTC) + MAX_AHEAD:
-        report.reasons.append("the instant was more than 24 hours ahead")
-        report.at = None
+        reasons.append(f"media addresses left out: {left_out}")
+    at, is_mms = report.at, report.is_mms or report.media != []
+    if at and at > datetime.now(UTC) + MAX_AHEAD:
+        reasons.append("the instant was more than 24 hours ahead")
+        at = None
+    elif at and at < EARLIEST_INSTANT:
+        reasons.append(f"the instant was before {EARLIEST_INSTANT:%Y-%m-%d}")
+        at = None
     ends = (report.contact_number, report.own_number)
     sender, receiver = ends if report.direction == "inbound" else reversed(ends)
     given = {
@@ -114,11 +150,12 @@ def message_fields(report: Report) -> dict[str, Any]:
         "from_number": sender,
         "to_number": receiver,
         # An attachment without a text has no text; an empty text is one.
-        "body": None if is_mms and not text else text,
+        "body": None if is_mms and not text else text[:MAX_TEXT_LENGTH],
+        "keyword_text": report.text if report.text and report.subject else None,
         "media_urls": media,
         "channel": "mms" if is_mms else "sms",
-        "created_at": report.at,
+        "created_at": at,
         "segment_count": report.segment_count,
         "opted_in": report.opted_in,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in given.items() if value is not None}, reasons

@@ -3,57 +3,100 @@
 Source: docs.sms-gate.app/features/webhooks.
 """
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from conversations.api.hooks.reports import HookQuery, Report, Skip, own_end, skip
-from conversations.inbox.message_ids import carrier_message_id
-from schemas.fields import Instant, PhoneNumber, format_instant
-from schemas.hooks import Anything, HookSchema, OwnNumber, String, find_event
+from marshmallow import ValidationError
+
+from conversations.api.hooks.reports import (
+    HookQuery,
+    Report,
+    Skip,
+    find_own_number,
+    skip,
+    whole_text,
+)
+from conversations.inbox.message_ids import smsgate_message_id
+from conversations.inbox.organizations import get_id_namespace
+from schemas.fields import MAX_TEXT_LENGTH, PhoneNumber
+from schemas.hooks import Anything, HookInstant, HookSchema, OwnNumber, String, find, find_event
+
+# Base64 of attachments, which is thrown away, makes most of a call.
+MAX_BODY_BYTES = 2**24
+# Events with up to 100 messages that are not read, and what to register in their place.
+BATCHES = {"sms:batch:received": "sms:received", "mms:batch:downloaded": "mms:downloaded"}
+HIDDEN_SENDER = "unknown"
+# On Android 5 and 6 the app writes the offset -05:00 as +-5:00, and -03:30 as +-3:-30.
+ODD_OFFSET = re.compile(r"\+-([0-9]{1,2}):?-?([0-9]{2})\Z")
+
+
+class PhoneInstant(HookInstant):
+    """An instant with an offset, also as SMSGate writes it on old phones."""
+
+    def read(self, value: str) -> datetime:
+        """Return an aware datetime in UTC."""
+        return super().read(ODD_OFFSET.sub(lambda odd: f"-{int(odd[1]):02}:{odd[2]}", value))
 
 
 class SmsgateSchema(HookSchema):
-    """A message that a phone received. Its ids repeat, so device, sender and instant tell it."""
+    """A message that a phone received. The app's ids repeat, so its content is its id."""
 
     event = String(data_key="event", required=True, example="sms:received")
-    device = String(data_key="deviceId", required=True, example="ffffffffceb0b1db0000018e")
     contact_number = PhoneNumber(data_key="payload.sender", required=True, example="+15554443333")
     own_number = OwnNumber(
         data_key="payload.recipient",
         load_default=None,
-        description="Often null: then `number` is a parameter.",
+        description="Often null: then `sim1` and `sim2`, or `number`, are parameters.",
         example="+15551112222",
     )
-    at = Instant(data_key="payload.receivedAt", required=True, example="2026-04-28T12:00:01.000Z")
+    sim = Anything(data_key="payload.simNumber", load_default=None, example=1)
+    at = PhoneInstant(
+        data_key="payload.receivedAt", required=True, example="2026-04-28T12:00:01.000Z"
+    )
     text = String(data_key="payload.message", load_default=None, example="See you at noon")
     mms_text = String(data_key="payload.body", load_default=None)
+    subject = Anything(data_key="payload.subject", load_default=None)
     attachments = Anything(data_key="payload.attachments", load_default=None)
 
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     """Return the message of an event, or why there is none. Raises ValidationError."""
     event = find_event(content, "event")
-    if event not in ("sms:received", "mms:downloaded"):
+    if event in BATCHES:
+        raise ValidationError({"event": f"register {BATCHES[event]} instead"})
+    if event not in BATCHES.values():
         return skip("event", event)
     payload = content.get("payload")
     if isinstance(payload, dict) and "phoneNumber" in payload:
         # Older versions of the app have this name.
         content = {**content, "payload": {"sender": payload["phoneNumber"], **payload}}
+    if find(content, "payload.sender") == HIDDEN_SENDER:
+        return [Skip("the sender is hidden")]
     given = SmsgateSchema.of_region(query.region).check(content)
     is_mms = event == "mms:downloaded"
     text = (given["mms_text"] if is_mms else given["text"]) or ""
-    own_number, own_name = own_end(given["own_number"], "payload.recipient", query)
-    parts = (given["device"], given["contact_number"], format_instant(given["at"]), text)
+    subject = given["subject"] if is_mms and isinstance(given["subject"], str) else ""
+    sims = {"1": (query.sim1, "sim1"), "2": (query.sim2, "sim2")}
+    named = [(given["own_number"], "payload.recipient"), sims.get(str(given["sim"]), (None, ""))]
+    own_number, phone_number_id = find_own_number(named, query)
+    stored_text = whole_text(text, subject)[:MAX_TEXT_LENGTH]
+    namespace = get_id_namespace(query.organization_id)
     attachments = given["attachments"] if isinstance(given["attachments"], list) else []
+    without_address = f"attachments without an address: {len(attachments)}"
     report = Report(
-        id=carrier_message_id("smsgate", *parts, own_number),
+        id=smsgate_message_id(
+            *(namespace, own_number, given["contact_number"], given["at"]), stored_text
+        ),
         direction="inbound",
         own_number=own_number,
-        own_name=own_name,
+        phone_number_id=phone_number_id,
         contact_number=given["contact_number"],
         text=text,
+        subject=subject,
         is_mms=is_mms,
         at=given["at"],
-        reasons=[f"attachments without an address: {len(attachments)}"] if attachments else [],
+        reasons=(without_address,) if attachments else (),
     )
     return [report]

@@ -9,14 +9,17 @@ from typing import Any
 from marshmallow import ValidationError
 
 from conversations.api.hooks import reports
-from conversations.api.hooks.reports import HookQuery, Report, Skip, own_end, skip
+from conversations.api.hooks.reports import HookQuery, Report, Skip, skip
 from conversations.inbox.message_ids import carrier_message_id
 from schemas import hooks
-from schemas.fields import Instant, PhoneNumber
-from schemas.hooks import Anything, CarrierId, HookSchema, OwnNumber, String
+from schemas.fields import PhoneNumber
+from schemas.hooks import Anything, CarrierId, HookInstant, HookSchema, OwnNumber, String
+from schemas.numbers import PHONE_NUMBER, to_e164
 
 SENDER = "data.payload.from.phone_number"
 RECIPIENTS = "data.payload.to"
+MAX_RECIPIENTS = 100
+NOT_READ = "register the webhook of the messaging profile instead"
 SENT = ("sent", "delivered", "delivery_unconfirmed")
 
 
@@ -35,16 +38,22 @@ class TelnyxSchema(HookSchema):
     )
     copies = Anything(data_key="data.payload.cc", load_default=None, example=[])
     text = String(data_key="data.payload.text", load_default=None, example="See you at noon")
+    subject = Anything(data_key="data.payload.subject", load_default=None)
     media = Anything(data_key="data.payload.media", load_default=None, example=[])
     segment_count = Anything(data_key="data.payload.parts", load_default=None, example=1)
-    occurred_at = Instant(data_key="data.occurred_at", load_default=None)
+    occurred_at = HookInstant(data_key="data.occurred_at", load_default=None)
 
 
 class TelnyxReceivedSchema(TelnyxSchema):
     """A message that was received."""
 
+    verdict = Anything(
+        data_key="data.payload.autoresponse_type",
+        load_default=None,
+        description="`STOP` or `START`, if Telnyx itself took the text for one.",
+    )
     contact_number = PhoneNumber(data_key=SENDER, required=True, example="+15554443333")
-    received_at = Instant(
+    received_at = HookInstant(
         data_key="data.payload.received_at", load_default=None, example="2026-04-28T12:00:01Z"
     )
 
@@ -53,17 +62,19 @@ class TelnyxFinalizedSchema(TelnyxSchema):
     """A message that was sent."""
 
     own_number = OwnNumber(data_key=SENDER, load_default=None)
-    sent_at = Instant(data_key="data.payload.sent_at", load_default=None)
-    completed_at = Instant(data_key="data.payload.completed_at", load_default=None)
+    sent_at = HookInstant(data_key="data.payload.sent_at", load_default=None)
+    completed_at = HookInstant(data_key="data.payload.completed_at", load_default=None)
 
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     """Return the messages of an event, or why there are none. Raises ValidationError."""
     event = hooks.find_event(content, "data.event_type")
+    if event.startswith("conversation."):
+        raise ValidationError({"data.event_type": NOT_READ})
     if event not in ("message.received", "message.finalized"):
         return skip("event", event)
     type = hooks.find(content, "data.payload.type")
-    if isinstance(type, str) and type not in ("SMS", "MMS"):
+    if isinstance(type, str) and type.upper() not in ("", "SMS", "MMS"):
         return skip("channel", type)
     if event == "message.received":
         return list(_received(TelnyxReceivedSchema.of_region(query.region).check(content), query))
@@ -71,42 +82,49 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
 
 
 def _received(given: dict[str, Any], query: HookQuery) -> Iterator[Report | Skip]:
-    """Yield a report for each number that may be the organization's: a group has several."""
-    numbers = [number for number, _ in _recipients(given["recipients"], query) if number]
-    if given["recipients"] and not numbers:
-        raise ValidationError({RECIPIENTS: PhoneNumber.complaint})
-    copies = {number for number, _ in _recipients(given["copies"], query) if number} - {*numbers}
-    ends = [(number, RECIPIENTS) for number in (*numbers, *copies)]
-    if not numbers:
-        ends.append(own_end(None, RECIPIENTS, query))
-    for own_number, own_name in ends:
-        yield Report(
-            id=carrier_message_id("telnyx", given["id"], own_number),
-            direction="inbound",
-            own_number=own_number,
-            own_name=own_name,
-            contact_number=given["contact_number"],
-            at=given["received_at"] or given["occurred_at"],
-            is_copy=own_number in copies,
-            **_content(given),
-        )
+    """Yield a report for each of the organization's numbers: a group has several.
+
+    A number that stands in `cc` alone got a copy, which is skipped.
+    """
+    to = [number for number, _ in _recipients(given, "recipients", query)]
+    copies = [number for number, _ in _recipients(given, "copies", query)]
+    named = [(number, RECIPIENTS) for number in (*to, *copies)]
+    ours = reports.find_own_numbers(named or [(None, RECIPIENTS)], query)
+    is_of_parameter = not ours.keys() & {*to, *copies}
+    for own_number, phone_number_id in ours.items():
+        if own_number in to or is_of_parameter:
+            yield Report(
+                id=carrier_message_id("telnyx", given["id"], own_number),
+                direction="inbound",
+                own_number=own_number,
+                phone_number_id=phone_number_id,
+                contact_number=given["contact_number"],
+                at=given["received_at"] or given["occurred_at"],
+                opted_in=reports.consent_of(given["verdict"]),
+                **_content(given),
+            )
+        elif own_number in copies:
+            yield Skip("a copy: the number is in cc alone")
 
 
 def _sent(given: dict[str, Any], query: HookQuery) -> Iterator[Report | Skip]:
     """Yield a report for each recipient that the message reached, because all have its id."""
-    own_number, own_name = own_end(given["own_number"], SENDER, query)
-    recipients = _recipients(given["recipients"], query)
-    if not recipients or not all(number for number, _ in recipients):
+    recipients = _recipients(given, "recipients", query)
+    if not recipients or not all(PHONE_NUMBER.fullmatch(number) for number, _ in recipients):
         raise ValidationError({RECIPIENTS: PhoneNumber.complaint})
-    for number, status in recipients:
-        if status not in SENT:
-            yield from skip("status", status)
-            continue
+    reached = [number for number, status in recipients if status in SENT]
+    yield from (
+        each for _, status in recipients if status not in SENT for each in skip("status", status)
+    )
+    if not reached:
+        return
+    own_number, phone_number_id = reports.find_own_number([(given["own_number"], SENDER)], query)
+    for number in reached:
         yield Report(
             id=carrier_message_id("telnyx", given["id"], own_number, number),
             direction="outbound",
             own_number=own_number,
-            own_name=own_name,
+            phone_number_id=phone_number_id,
             contact_number=number,
             at=given["sent_at"] or given["completed_at"] or given["occurred_at"],
             **_content(given),
@@ -114,20 +132,25 @@ def _sent(given: dict[str, Any], query: HookQuery) -> Iterator[Report | Skip]:
 
 
 def _content(given: dict[str, Any]) -> dict[str, Any]:
+    media = reports.addresses(given["media"])
+    is_mms = str(given["type"]).upper() == "MMS" or media != []
     return {
         "text": given["text"] or "",
-        "is_mms": given["type"] == "MMS",
-        "media": reports.addresses(given["media"]),
+        "subject": given["subject"] if is_mms and isinstance(given["subject"], str) else "",
+        "is_mms": is_mms,
+        "media": media,
         "segment_count": reports.segments(given["segment_count"]),
     }
 
 
-def _recipients(items: object, query: HookQuery) -> list[tuple[str, object]]:
+def _recipients(given: dict[str, Any], name: str, query: HookQuery) -> list[tuple[str, object]]:
     """Return the number of each recipient of a list, or an empty text, and the status."""
-    return [
-        (
-            hooks.read_number(hooks.find(item, "phone_number"), query.region),
-            hooks.find(item, "status"),
-        )
-        for item in (items if isinstance(items, list) else [])
-    ]
+    items = given[name] if isinstance(given[name], list) else []
+    if len(items) > MAX_RECIPIENTS:
+        raise ValidationError({RECIPIENTS: f"must be up to {MAX_RECIPIENTS} recipients"})
+    found = []
+    for item in items:
+        number = hooks.find(item, "phone_number")
+        number = to_e164(number, query.region) if isinstance(number, str) else ""
+        found.append((number, hooks.find(item, "status")))
+    return found

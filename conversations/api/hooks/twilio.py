@@ -7,14 +7,24 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from conversations.api.hooks.reports import HookQuery, Report, Skip, own_end, segments, skip
+from marshmallow import ValidationError
+
+from conversations.api.hooks.reports import (
+    HookQuery,
+    Report,
+    Skip,
+    consent_of,
+    find_own_number,
+    segments,
+    skip,
+)
 from conversations.inbox.message_ids import carrier_message_id
 from schemas.fields import PhoneNumber
 from schemas.hooks import Anything, CarrierId, HookSchema, OwnNumber, String
 
 OTHER_CHANNEL = re.compile("([a-z]+):", re.IGNORECASE)
 MEDIA_FIELD = re.compile("MediaUrl[0-9]{1,3}")
-OPT_OUT_TYPES = {"STOP": False, "START": True}
+NOT_READ = "is of a Conversations webhook: register that of the number instead"
 
 
 class TwilioSchema(HookSchema):
@@ -40,6 +50,8 @@ class TwilioSchema(HookSchema):
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     """Return the message of a form, or why there is none. Raises ValidationError."""
+    if content.get("EventType"):
+        raise ValidationError({"EventType": NOT_READ})
     status = content.get("MessageStatus") or content.get("SmsStatus") or "received"
     if status != "received":
         return skip("status of delivery", status)
@@ -50,18 +62,18 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
         if name in content:
             content = {"MessageSid": content[name], **content}
     given = TwilioSchema.of_region(query.region).check(content)
-    own_number, own_name = own_end(given["own_number"], "To", query)
+    own_number, phone_number_id = find_own_number([(given["own_number"], "To")], query)
     media_fields = sorted(filter(MEDIA_FIELD.fullmatch, content), key=lambda name: int(name[8:]))
     report = Report(
         id=carrier_message_id(given["id"]),
         direction="inbound",
         own_number=own_number,
-        own_name=own_name,
+        phone_number_id=phone_number_id,
         contact_number=given["contact_number"],
         text=given["text"] or "",
         is_mms=given["id"].startswith("MM") or given["media_count"] not in (None, "", "0"),
         media=[content[name] for name in media_fields],
         segment_count=segments(given["segment_count"]),
-        opted_in=OPT_OUT_TYPES.get(given["opt_out_type"]),
+        opted_in=consent_of(given["opt_out_type"]),
     )
     return [report]

@@ -5,19 +5,19 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, request
-from marshmallow import ValidationError
 
 from conversations.api.auth import authenticate_hook, note_use
-from conversations.api.content import form_fields, json_object
+from conversations.api.content import form_fields, json_object, large_body
 from conversations.api.context import current_context, current_key
 from conversations.api.envelope import success
 from conversations.api.hooks import httpsms, smsgate, telnyx, twilio
 from conversations.api.hooks.reports import HookQuery, Read, Report, Skip, message_fields
-from conversations.inbox import messages, organizations
+from conversations.inbox import messages
 from conversations.inbox.messages import Outcome
-from schemas.hooks import HookQuerySchema
+from schemas.hooks import HookQuerySchema, SmsgateQuerySchema
 
 HOOK_QUERY = HookQuerySchema()
+SMSGATE_QUERY = SmsgateQuerySchema()
 
 # What the log line says of a message that was known.
 REASONS = {
@@ -46,7 +46,8 @@ def receive_telnyx() -> Response:
 @hooks.post("/smsgate")
 def receive_smsgate() -> Response:
     """Record what SMSGate reports."""
-    return success(record(smsgate.read, json_object()))
+    with large_body(smsgate.MAX_BODY_BYTES):
+        return success(record(smsgate.read, json_object(), SMSGATE_QUERY))
 
 
 @hooks.post("/httpsms")
@@ -55,39 +56,33 @@ def receive_httpsms() -> Response:
     return success(record(httpsms.read, json_object()))
 
 
-def record(read: Read, content: Mapping[str, Any]) -> dict[str, int]:
+def record(
+    read: Read, content: Mapping[str, Any], query_schema: HookQuerySchema = HOOK_QUERY
+) -> dict[str, int]:
     """Record what a carrier's module reads of a request, and return how much was done.
 
     The log line says why something was not recorded. Raises ValidationError, pool.Unavailable.
     """
     args = request.args.copy()
     args.poplist("key")
-    found = read(content, HookQuery(**HOOK_QUERY.check_query(args)))
+    organization_id = current_key().organization_id
+    found = read(content, HookQuery(organization_id, **query_schema.check_query(args)))
     reports = [each for each in found if isinstance(each, Report)]
     skips = [each.reason for each in found if isinstance(each, Skip)]
-    outcomes: list[Outcome] = []
-    if reports:
-        own_numbers = [report.own_number for report in reports]
-        organization_id = current_key().organization_id
-        numbers = organizations.find_phone_numbers(organization_id, numbers=own_numbers)
-        if not numbers:
-            raise ValidationError({reports[0].own_name: organizations.NOT_YOURS})
-        ours = [report for report in reports if report.own_number in numbers]
-        skips += ["a copy: the number is in cc alone" for report in ours if report.is_copy]
-        outcomes = _record([report for report in ours if not report.is_copy], numbers)
-    current_context().reasons += skips
+    outcomes, reasons = _record(organization_id, reports) if reports else ([], [])
+    current_context().reasons += skips + reasons
     recorded = outcomes.count(Outcome.CREATED)
     already_there = len(outcomes) - recorded
     return {"recorded": recorded, "already_there": already_there, "skipped": len(skips)}
 
 
-def _record(reports: list[Report], numbers: dict[str, UUID]) -> list[Outcome]:
-    """Record reports and return what became of each; the log line says what was cut or known."""
-    if not reports:
-        return []
-    completed = [messages.complete_message(message_fields(each), numbers) for each in reports]
-    outcomes = messages.record_messages(current_key().organization_id, completed)
-    reasons = current_context().reasons
-    reasons += [reason for report in reports for reason in report.reasons]
-    reasons += [REASONS[outcome] for outcome in outcomes if outcome in REASONS]
-    return outcomes
+def _record(organization_id: UUID, reports: list[Report]) -> tuple[list[Outcome], list[str]]:
+    """Record reports and return what became of each, and what was cut, left out or known."""
+    completed, reasons = [], []
+    for report in reports:
+        fields, of_report = message_fields(report)
+        numbers = {report.own_number: report.phone_number_id}
+        completed.append(messages.complete_message(fields, numbers))
+        reasons += of_report
+    outcomes = messages.record_messages(organization_id, completed)
+    return outcomes, reasons + [REASONS[outcome] for outcome in outcomes if outcome in REASONS]
