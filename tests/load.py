@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tests.servers import wait_until
+
 
 @dataclass
 class Outcome:
@@ -86,11 +88,11 @@ class Load:
         """The longest time that an answer took, in seconds."""
         return max(o.seconds for o in self.outcomes if o.path.startswith(path))
 
-    def first_success_after(self, instant: float) -> float:
-        """Seconds from an instant to the first 200 of a database route."""
-        answered = [
-            outcome.sent_at + outcome.seconds - instant
-            for outcome in self.outcomes
-            if outcome.status == 200 and outcome.path.startswith("/v1")
-        ]
-        return min(seconds for seconds in answered if seconds > 0)
+    def wait_for_success_after(self, instant: float) -> None:
+        """Go on until a database route answers 200 to a request sent after an instant."""
+        wait_until(
+            lambda: any(
+                o.status == 200 and o.path.startswith("/v1") and o.sent_at > instant
+                for o in list(self.outcomes)
+            )
+        )

@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 import psutil
 import psycopg
+import pytest
 
 from tests.conftest import PROGRAMS, SERVER_URL
 from tools.embedded.server import Programs
@@ -210,6 +211,19 @@ def programs() -> Programs:
     if major != PACKAGE_VERSION and packaged.exists():
         return dataclasses.replace(PROGRAMS, folder=packaged)
     return PROGRAMS
+
+
+def programs_of_this_version() -> Programs:
+    """Return the same, but skip the test where they are of another version than the server."""
+    found = programs()
+    version = subprocess.run(
+        [found.folder / "pg_dump", "--version"], capture_output=True, text=True, check=True
+    )
+    with psycopg.connect(SERVER_URL) as conn:
+        major = conn.info.server_version // 10000
+    if f" {major}." not in version.stdout:
+        pytest.skip(f"no pg_dump of PostgreSQL {major}: apt-get install postgresql-client-{major}")
+    return found
 
 
 def pg_dump(url: str) -> str:

@@ -10,7 +10,7 @@ from conversations.database import pool, queries
 from conversations.inbox import organizations
 from conversations.inbox.messages import Outcome, complete_message, record_messages
 from schemas.fields import decode_cursor, encode_base64url, encode_cursor
-from tests.conftest import contact, new_organization
+from tests.conftest import contact, new_organization, using_connections
 
 PATH = "/v1/conversations"
 SHARED = datetime(2026, 4, 28, 12, 0, 1, 123456, tzinfo=UTC)
@@ -44,7 +44,9 @@ def new_crowd(client, shared: int, spaced: int):
 def crowds(app) -> dict:
     """Two organizations, of 200 conversations and of 2,000."""
     client = app.test_client()
-    return {200: new_crowd(client, 150, 50), 2000: new_crowd(client, 1500, 500)}
+    # As commands do, without the time limit of requests: the machine may be busy.
+    with using_connections(1):
+        return {200: new_crowd(client, 150, 50), 2000: new_crowd(client, 1500, 500)}
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from conversations.database.connection import connect
 from conversations.inbox import checks, organizations
 from tests.command_line import flask_process
 from tests.conftest import DATABASE_URL, SERVER_URL, contact, new_database
-from tests.servers import ROOT, programs, running_postgres
+from tests.servers import ROOT, programs_of_this_version, running_postgres
 
 
 def recipes() -> list[str]:
@@ -27,7 +27,7 @@ def recipes() -> list[str]:
 def run(script: str, folder, database_url: str, **variables: str) -> subprocess.CompletedProcess:
     """Run a recipe in a folder, with the programs of the server's version."""
     env = os.environ | {"DATABASE_URL": database_url} | variables
-    env["PATH"] = f"{programs().folder}:{env['PATH']}"
+    env["PATH"] = f"{programs_of_this_version().folder}:{env['PATH']}"
     return subprocess.run(
         ["sh", "-ec", script], cwd=folder, env=env, capture_output=True, text=True, check=False
     )
