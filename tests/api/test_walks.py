@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import orjson
 import pytest
 
+from conversations.api.views import LIST_CONVERSATIONS
 from conversations.database import pool, queries
 from conversations.inbox import organizations
 from conversations.inbox.messages import Outcome, complete_message, record_messages
@@ -14,7 +15,7 @@ from tests.conftest import contact, new_organization, using_connections
 
 PATH = "/v1/conversations"
 SHARED = datetime(2026, 4, 28, 12, 0, 1, 123456, tzinfo=UTC)
-NO_FILTER = dict.fromkeys(("phone_number_id", "contact_number", "since", "opted_in"))
+NO_FILTER = dict.fromkeys(LIST_CONVERSATIONS.fields.keys() - {"limit", "cursor"})
 
 
 def new_crowd(client, shared: int, spaced: int):
