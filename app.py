@@ -60,6 +60,7 @@ def refuse_leading_slashes() -> None:
 
 def create_app() -> Flask:
     """Return the application. It connects to nothing until the first request."""
+    cli.env_files.forget()
     config = settings.load()
     app = Service(__name__, static_folder=None)
     app.config.update(SETTINGS=config, MAX_CONTENT_LENGTH=MAX_BODY_BYTES)

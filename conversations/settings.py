@@ -6,11 +6,13 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any
 
-from environs import Env, EnvError, EnvValidationError
+from marshmallow import ValidationError
 
 from conversations.database.url import check_url
+from schemas.base import RequestSchema
+from schemas.fields import QueryFlag, Strict
 
 WHOLE_NUMBER = re.compile("[0-9]+")
 MAX_PORT = 65535
@@ -53,93 +55,96 @@ class Settings:
 VARIABLES = [field.name.upper() for field in fields(Settings)]
 
 
-class Environment(Env):
-    """environs over any mapping. An empty variable is unset: compose files and CI spell it so."""
+class DatabaseUrl(Strict):
+    """What libpq takes as a connection string."""
 
-    def __init__(self, environ: Mapping[str, str]):
-        super().__init__(eager=False)
-        self._given = environ
-        for parser in (connection_string, hosts, address, count, switch, choice):
-            self.add_parser(parser.__name__, parser)
-
-    def _get_value(self, env_key: str, default: Any) -> Any:
-        return self._given.get(env_key) or default
-
-
-def connection_string(text: str | None) -> str | None:
-    """Return what libpq takes as a connection string. Raises EnvError, which does not repeat it."""
-    try:
-        check_url(text or "")
-    except ValueError as error:
-        raise EnvError(str(error)) from None
-    return text
+    def read(self, value: str) -> str:
+        """Return it unchanged. Raises ValidationError, which does not repeat it."""
+        try:
+            check_url(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        return value
 
 
-def hosts(text: str) -> tuple[str, ...]:
-    """Return addresses and host names without brackets, each once. Raises EnvError."""
-    return tuple(dict.fromkeys(_host(part.strip()) for part in text.split(",")))
+class Hosts(Strict):
+    """Addresses and host names, separated by commas."""
+
+    complaint = "must be addresses or host names, separated by commas, without a port"
+
+    def read(self, value: str) -> tuple[str, ...]:
+        """Return them without brackets, each once. Raises ValueError."""
+        return tuple(dict.fromkeys(_host(part.strip()) for part in value.split(",")))
 
 
 def _host(text: str) -> str:
     bracketed = BRACKETED.fullmatch(text)
-    try:
-        if bracketed:
-            return str(ipaddress.IPv6Address(bracketed[1]))
-        return text if HOST_NAME.fullmatch(text) else str(ipaddress.ip_address(text))
-    except ValueError:
-        raise EnvError(
-            "must be addresses or host names, separated by commas, without a port"
-        ) from None
+    if bracketed:
+        return str(ipaddress.IPv6Address(bracketed[1]))
+    return text if HOST_NAME.fullmatch(text) else str(ipaddress.ip_address(text))
 
 
-def address(text: str) -> Address:
-    """Return an address and a port. Raises EnvError."""
-    host, _, port = text.rpartition(":")
-    return Address(_host(host), count(port, 1, MAX_PORT))
+class Count(Strict):
+    """A whole number of ASCII digits between two bounds."""
+
+    def __init__(self, low: int, high: int, **kwargs: Any):
+        self.low, self.high = low, high
+        self.complaint = f"must be {low}..{high}"
+        super().__init__(**kwargs)
+
+    def read(self, value: str) -> int:
+        """Return an int. Raises ValidationError, ValueError."""
+        if not WHOLE_NUMBER.fullmatch(value):
+            raise ValidationError("must be a whole number")
+        if len(value) > 9 or not self.low <= int(value) <= self.high:
+            raise ValueError
+        return int(value)
 
 
-def count(text: str, low: int, high: int) -> int:
-    """Return a whole number of ASCII digits between two bounds. Raises EnvError."""
-    if not WHOLE_NUMBER.fullmatch(text):
-        raise EnvError("must be a whole number")
-    if len(text) > 9 or not low <= int(text) <= high:
-        raise EnvError(f"must be {low}..{high}")
-    return int(text)
+class HostAndPort(Strict):
+    """An address or host name, and a port."""
+
+    complaint = Hosts.complaint
+
+    def read(self, value: str) -> Address:
+        """Return an Address. Raises ValidationError, ValueError."""
+        host, _, port = value.rpartition(":")
+        return Address(_host(host), Count(1, MAX_PORT).deserialize(port))
 
 
-def switch(text: str | None) -> bool | None:
-    """Return whether a switch is on, None if it is unset. Raises EnvError rather than to guess."""
-    if text not in ("true", "false", None):
-        raise EnvError("must be true or false")
-    return None if text is None else text == "true"
+class LogFormat(Strict):
+    """The format of log lines."""
+
+    complaint = "must be one of logfmt, json"
+    accepts = ("logfmt", "json").__contains__
 
 
-def choice(text: str, choices: tuple[str, ...]) -> str:
-    """Return one of the choices. Raises EnvError."""
-    if text not in choices:
-        raise EnvError(f"must be one of {', '.join(choices)}")
-    return text
+class SettingsSchema(RequestSchema):
+    """The variables and their defaults."""
+
+    DATABASE_URL = DatabaseUrl(load_default=None)
+    DATABASE_REPLICA_URL = DatabaseUrl(load_default=None)
+    HOST = Hosts(load_default=("0.0.0.0",))  # noqa: S104
+    PORT = Count(1, MAX_PORT, load_default=8000)
+    WEB_CONCURRENCY = Count(1, 64, load_default=2)
+    WEB_THREADS = Count(1, 256, load_default=32)
+    DATABASE_POOL_SIZE = Count(1, 64, load_default=4)
+    DATABASE_PREPARED_STATEMENTS = QueryFlag(load_default=None)
+    LOG_FORMAT = LogFormat(load_default="logfmt")
+    METRICS = QueryFlag(load_default=False)
+    METRICS_ADDRESS = HostAndPort(load_default=Address("127.0.0.1", 9464))
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings. Bad values end the process with one line that names each variable."""
-    env = Environment(environ)
-    settings = Settings(
-        database_url=env.connection_string("DATABASE_URL", None),
-        database_replica_url=env.connection_string("DATABASE_REPLICA_URL", None),
-        host=env.hosts("HOST", "0.0.0.0"),  # noqa: S104
-        port=env.count("PORT", "8000", low=1, high=MAX_PORT),
-        web_concurrency=env.count("WEB_CONCURRENCY", "2", low=1, high=64),
-        web_threads=env.count("WEB_THREADS", "32", low=1, high=256),
-        database_pool_size=env.count("DATABASE_POOL_SIZE", "4", low=1, high=64),
-        database_prepared_statements=env.switch("DATABASE_PREPARED_STATEMENTS", None),
-        log_format=env.choice("LOG_FORMAT", "logfmt", choices=("logfmt", "json")),
-        metrics=env.switch("METRICS", "false"),
-        metrics_address=env.address("METRICS_ADDRESS", "127.0.0.1:9464"),
-    )
+    """Return the settings. Bad values end the process with one line that names each variable.
+
+    White space around a value, such as a secret's last line end, is none of it. An empty variable
+    is unset: compose files and CI spell it so.
+    """
+    given = {name: environ.get(name, "").strip() for name in VARIABLES}
     try:
-        env.seal()
-    except EnvValidationError as error:
-        problems = cast(Mapping[str, list[str]], error.error_messages)
-        sys.exit("; ".join(f"{name} {sentences[0]}" for name, sentences in problems.items()))
-    return settings
+        checked = SettingsSchema().check({name: text for name, text in given.items() if text})
+    except ValidationError as error:
+        problems = error.normalized_messages()
+        sys.exit("; ".join(f"{name} {sentence}" for name, sentence in problems.items()))
+    return Settings(**{name.lower(): value for name, value in checked.items()})

@@ -49,7 +49,7 @@ def test_host_refuses_the_rest(value):
     assert complaint(HOST=value) == sentence
 
 
-@pytest.mark.parametrize("value", ["8_0", "+80", " 80", "80.0", "0x50", "٨٠", "1e3", "-1"])
+@pytest.mark.parametrize("value", ["8_0", "+80", "8 0", "80.0", "0x50", "٨٠", "1e3", "-1"])
 def test_a_count_is_a_whole_number_in_ascii_digits(value):
     assert complaint(PORT=value) == "PORT must be a whole number"
 
@@ -70,11 +70,23 @@ def test_a_count_has_bounds(name, low, high):
         assert complaint(**{name: str(number)}) == f"{name} must be {low}..{high}"
 
 
+def test_white_space_around_a_value_is_none_of_it():
+    given = {
+        "DATABASE_URL": "postgres://db/inbox\n",
+        "PORT": " 80\r\n",
+        "METRICS": "true ",
+        "HOST": " ",
+    }
+    loaded = settings.load(given)
+    assert (loaded.database_url, loaded.port, loaded.metrics) == ("postgres://db/inbox", 80, True)
+    assert loaded.host == settings.load({}).host
+
+
 @pytest.mark.parametrize("name", ["METRICS", "DATABASE_PREPARED_STATEMENTS"])
 def test_a_switch_is_true_or_false(name):
     for text, value in (("true", True), ("false", False)):
         assert getattr(settings.load({name: text}), name.lower()) is value
-    for text in ("True", "1", "yes", "on", "false "):
+    for text in ("True", "1", "yes", "on", "fal se"):
         assert complaint(**{name: text}) == f"{name} must be true or false"
 
 

@@ -20,7 +20,7 @@ ARROWS = {
     "files": {"inbox", "database", "schemas", "settings"},
     "inbox": {"database", "schemas", "settings"},
     "database": {"schemas", "settings"},
-    "settings": {"database"},
+    "settings": {"database", "schemas"},
     "schemas": set(),
     "__init__": set(),
 }

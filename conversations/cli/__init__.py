@@ -10,10 +10,20 @@ from flask import Flask
 from flask.cli import AppGroup, FlaskGroup
 
 from conversations import __version__
-from conversations.cli import exports, imports, keys, organizations, retention, service, status
+from conversations.cli import (
+    env_files,
+    exports,
+    imports,
+    keys,
+    organizations,
+    retention,
+    service,
+    status,
+)
 from conversations.cli.command import COMMANDS
 
 __all__ = [
+    "env_files",
     "exports",
     "imports",
     "init_app",

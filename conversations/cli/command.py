@@ -54,7 +54,11 @@ def command(
                 raise click.ClickException(str(error).partition("\n")[0]) from error
 
         summary = FIRST_CLAUSE.match(function.__doc__ or "")
-        return COMMANDS.command(name, short_help=summary and summary[0])(run)
+        made = COMMANDS.command(name, short_help=summary and summary[0])(run)
+        for param in made.params:
+            # Else Flask would take options from variables, such as FLASK_DELETE_ORGANIZATION_YES.
+            param.allow_from_autoenv = False  # type: ignore[attr-defined]
+        return made
 
     return make
 

@@ -65,7 +65,8 @@ def _listen(server: Arbiter, settings: Settings) -> None:
             if settings.metrics and Address(host, port) == settings.metrics_address:
                 name, value = "METRICS_ADDRESS", settings.metrics_address
             reason = str(error.strerror).partition(" (")[0]
-            sys.exit(f"{name} {value}: {reason}. Set another {name}.")
+            unset = ", or unset HOST: conda and some shells set it" if name == "HOST" else ""
+            sys.exit(f"{name} {value}: {reason}. Set another {name}{unset}.")
         listeners.append(listener)
     server.LISTENERS = create_sockets(server.cfg, server.log, [each.detach() for each in listeners])
 

@@ -134,7 +134,7 @@ def test_a_sender_id_may_be_a_number_of_yours(alice):
     assert str(alice.new_number("My Bank")) == id
 
 
-@pytest.mark.parametrize("number", ["5551112222x", "+0155", "12", "123456789", "+1 555", "+١٢٣"])
+@pytest.mark.parametrize("number", ["5551112222xy", "+0155", "12", "123456789", "+1 555", "+١٢٣"])
 def test_a_number_that_cannot_be_dialled_is_wrong_usage(alice, number):
     complaint = flask("create-phone-number", alice.id, number, ends_with=2).stderr
     assert "must be E.164, such as +15551112222, or a short code" in complaint

@@ -12,8 +12,8 @@ import orjson
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from tests.conftest import SERVER_URL, new_database
-from tests.servers import ROOT, free_port, wait_until
+from tests.conftest import DATABASE_URL, SERVER_URL, new_database
+from tests.servers import ROOT, free_port, running_service, wait_until
 from tests.system.processes import answers, environment, start
 
 # The instructions of the Dockerfile that carry a command, in their order.
@@ -48,6 +48,15 @@ def test_the_release_line_makes_the_schema_that_the_web_line_asks_for():
         web.terminate()
         output, _ = web.communicate(timeout=60)
     assert "Worker exiting" in output
+
+
+def test_a_host_that_conda_sets_is_refused_with_what_to_do():
+    sentence = "HOST x86_64-conda-linux-gnu: .* unset HOST"
+    with (
+        pytest.raises(AssertionError, match=sentence),
+        running_service(DATABASE_URL, HOST="x86_64-conda-linux-gnu"),
+    ):
+        pytest.fail("it serves")
 
 
 def test_the_commands_of_app_json_exist(app):
