@@ -1,17 +1,19 @@
 """Arguments and options of commands, checked as strictly as the fields of a request."""
 
+import csv
 import os
 import re
 import stat
 from collections.abc import Callable, Collection
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 from marshmallow import ValidationError
 
 from conversations.inbox import api_keys
-from schemas.fields import PhoneNumber, Region, Strict, Uuid
+from schemas.fields import PastInstant, PhoneNumber, QueryFlag, Region, Strict, Uuid
 
 LIFETIME = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 DAYS = re.compile(r"[1-9][0-9]{0,4}")
@@ -58,6 +60,46 @@ class RetentionDays(Strict):
         if not DAYS.fullmatch(value) or int(value) > MAX_RETENTION_DAYS:
             raise ValueError
         return int(value)
+
+
+class Columns(Strict):
+    """Our names of columns with those of a file: `contact=Phone,body=Text`, quoted as CSV."""
+
+    complaint = "must be NAME=COLUMN,NAME=COLUMN, each name once"
+
+    def read(self, value: str) -> dict[str, str]:
+        """Return the file's names by ours."""
+        (pairs,) = csv.reader([value], strict=True)
+        columns = dict(pair.strip().split("=", 1) for pair in pairs)
+        if len(columns) != len(pairs) or not all(columns) or not all(columns.values()):
+            raise ValueError
+        return {name.strip(): column.strip() for name, column in columns.items()}
+
+
+class Zone(Strict):
+    """A zone of the IANA database."""
+
+    complaint = "must be an IANA time zone, such as Europe/Berlin"
+
+    def read(self, value: str) -> ZoneInfo:
+        """Return the zone."""
+        try:
+            return ZoneInfo(value)
+        except OSError as error:  # The name of a folder of zones.
+            raise ValueError from error
+
+
+class DateFormat(Strict):
+    """A format of strptime that names a day; %Z is none, because Python reads few zones' names."""
+
+    complaint = "must be a format of strptime without %Z, such as '%d.%m.%Y %H:%M'"
+
+    def read(self, value: str) -> str:
+        """Return the format."""
+        day = datetime(2003, 2, 1, tzinfo=UTC)
+        if "%Z" in value or f"{datetime.strptime(day.strftime(value), value):%F}" != f"{day:%F}":
+            raise ValueError
+        return value
 
 
 class Checked(click.ParamType[Any]):
@@ -109,9 +151,41 @@ def format_option(formats: Collection[str]) -> Callable[[Callable[..., None]], C
     )
 
 
+def _option(name: str, field: Strict, help: str) -> Callable[[Callable[..., None]], Any]:
+    return click.option(name, type=Checked(field), help=help)
+
+
+TABLE_OPTIONS = (
+    click.option(
+        "--number",
+        "numbers",
+        multiple=True,
+        metavar="[SUB_ID=]NUMBER",
+        help="Your own number, where the file does not say it; of a phone with two SIMs one for "
+        "each SUB_ID.",
+    ),
+    _option("--columns", Columns(), "Which column of a CSV is what, as contact=Phone,body=Text."),
+    _option("--timezone", Zone(), "The zone of local times in a CSV, such as Europe/Berlin."),
+    _option("--date-format", DateFormat(), "How a CSV writes its dates, such as '%d.%m.%Y %H:%M'."),
+)
+CONSENT_OPTIONS = (
+    _option("--opted-in", QueryFlag(), "true or false, for a CSV of contacts of one state."),
+    _option("--at", PastInstant(), "When, for a CSV that does not say it: an RFC 3339 instant."),
+)
+
+
 def import_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options that both imports take."""
-    return REJECTED(DRY_RUN(function))
+    for option in (DRY_RUN, REJECTED, *reversed(TABLE_OPTIONS), REGION):
+        function = option(function)
+    return function
+
+
+def consent_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of consent alone."""
+    for option in reversed(CONSENT_OPTIONS):
+        function = option(function)
+    return function
 
 
 def open_private(path: str, flags: int) -> int:

@@ -31,7 +31,6 @@ MAX_REASONS = 10_000
 @ORGANIZATION
 @arguments.FILE
 @arguments.format_option(MESSAGE_FORMATS)
-@arguments.REGION
 @arguments.import_options
 def import_messages(organization_id: UUID, **given: Any) -> None:
     """Import messages. Importing a file again changes nothing."""
@@ -43,7 +42,7 @@ def import_messages(organization_id: UUID, **given: Any) -> None:
 @ORGANIZATION
 @arguments.FILE
 @arguments.format_option(CONSENT_FORMATS)
-@arguments.REGION
+@arguments.consent_options
 @arguments.import_options
 def import_consent(organization_id: UUID, **given: Any) -> None:
     """Import consent events, in any order. Importing a file again changes nothing."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, BinaryIO, cast
 
-from conversations.files import ndjson, twilio
+from conversations.files import columns, httpsms, ndjson, sms_backup, twilio
 from conversations.files.rows import (
     BROKEN_FILE,
     BYTE_ORDER_MARK,
@@ -34,15 +34,21 @@ class Format:
     unpacks: bool = False
 
 
+LOCAL = ("region", "numbers", "columns", "timezone", "date_format")
+TABLES = ("CSV", "log", "log with other separators", "list of consent")
 MESSAGE_FORMATS = {
     "ndjson": Format(ndjson.read_messages, ("region",), ("messages", "JSON"), is_json=True),
+    "csv": Format(columns.read_messages, LOCAL, TABLES),
     "twilio-csv": Format(twilio.read_csv, ("region",), ("log", "CSV")),
     "twilio-json": Format(
         twilio.read_json, ("region",), ("twilio", "messages", "JSON"), is_json=True, unpacks=True
     ),
+    "sms-backup": Format(sms_backup.read_messages, ("region", "numbers"), ("backup", "XML")),
+    "httpsms": Format(httpsms.read_messages, ("region",), ("httpsms", "JSON"), is_json=True),
 }
 CONSENT_FORMATS = {
-    "ndjson": Format(ndjson.read_consent, ("region",), ("consent", "JSON"), is_json=True)
+    "ndjson": Format(ndjson.read_consent, ("region",), ("consent", "JSON"), is_json=True),
+    "csv": Format(columns.read_consent, (*LOCAL, "opted_in", "at"), TABLES),
 }
 
 # What stands before the first element of XML.
@@ -154,7 +160,8 @@ def _advise(kind: str, sentence: str, format: Format, formats: Mapping[str, Form
     if kind in ARE_JSON and not format.is_json:
         others = "twilio-json for Twilio's bulk export, httpsms for httpSMS's messages, else "
         choice = "" if formats is CONSENT_FORMATS else others
-        return f"is JSON, not CSV: --format is {choice}ndjson"
+        wanted = "XML" if "backup" in format.kinds else "CSV"
+        return f"is JSON, not {wanted}: --format is {choice}ndjson"
     return sentence
 
 

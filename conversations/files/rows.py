@@ -168,6 +168,25 @@ def check_exchange(
     return given
 
 
+def only_number(options: Options) -> str:
+    """Return the organization's only number. Raises WrongOptions if it has none, or several."""
+    if len(options.own_numbers) != 1:
+        raise WrongOptions("--number is missing: the organization does not have exactly one number")
+    return next(iter(options.own_numbers))
+
+
+def refuse_lost_plus_signs(options: Options, *numbers: str) -> None:
+    """Raise UnreadableFile if numbers of the file are the organization's own without their plus.
+
+    So a spreadsheet saves them. With a region such numbers can be read.
+    """
+    if not options.region and any("+" + number in options.own_numbers for number in numbers):
+        raise UnreadableFile(
+            "a spreadsheet took away the plus signs of the numbers: export the file once more and "
+            "import it without opening it, or name the country with --region"
+        )
+
+
 def clean_number(text: str) -> str:
     """Return a number without what spreadsheets and people write around its digits.
 

@@ -10,7 +10,14 @@ from marshmallow import ValidationError
 
 from conversations.files.csv_rows import CsvFile
 from conversations.files.instants import parse_zoned
-from conversations.files.rows import Check, Export, Options, UnreadableFile, read_json_lines
+from conversations.files.rows import (
+    Check,
+    Export,
+    Options,
+    UnreadableFile,
+    read_json_lines,
+    refuse_lost_plus_signs,
+)
 from conversations.inbox.message_ids import carrier_message_id
 from schemas.create_message import ImportMessageSchema
 
@@ -73,15 +80,7 @@ def read_csv(file: BinaryIO, options: Options) -> Export:
     check = _message_check(options)
 
     def check_plus_signs(message: dict[str, Any]) -> dict[str, Any] | None:
-        lost = not options.region and options.own_numbers.keys() & {
-            "+" + message["from"],
-            "+" + message["to"],
-        }
-        if lost:
-            raise UnreadableFile(
-                "a spreadsheet took away the plus signs of the numbers: export the log once more "
-                "and import that file without opening it, or name the country with --region"
-            )
+        refuse_lost_plus_signs(options, message["from"], message["to"])
         return check(message)
 
     return Export(log.header_bytes, log.rows(CSV_COLUMNS, check_plus_signs, CSV_NAMES), CSV_NAMES)

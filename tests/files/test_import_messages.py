@@ -484,7 +484,7 @@ def test_a_file_that_cannot_be_opened_is_wrong_usage(alice, tmp_path, file):
 
 
 def test_an_unknown_format_is_wrong_usage(imports):
-    imports(b"", "--format", "csv", ends_with=2)
+    imports(b"", "--format", "xlsx", ends_with=2)
 
 
 def test_standard_input_is_read_as_it_comes(alice):
