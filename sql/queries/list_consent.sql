@@ -9,7 +9,9 @@ WITH page AS (
     SELECT
         id,
         consent_updated_at,
-        row_number() OVER (ORDER BY consent_updated_at DESC, id DESC) AS place
+        row_number() OVER (
+            ORDER BY consent_updated_at DESC, id DESC ROWS UNBOUNDED PRECEDING
+        ) AS place
     FROM conversations
     WHERE
         organization_id = %(organization_id)s

@@ -7,7 +7,7 @@ WITH page AS (
         list_item,
         last_message_at,
         id,
-        row_number() OVER (ORDER BY last_message_at DESC, id DESC) AS place
+        row_number() OVER (ORDER BY last_message_at DESC, id DESC ROWS UNBOUNDED PRECEDING) AS place
     FROM conversations
     WHERE
         organization_id = %(organization_id)s

@@ -14,7 +14,7 @@ WITH page AS (
             segment_count,
             created_at,
             redacted_at,
-            row_number() OVER (ORDER BY created_at, id) AS place
+            row_number() OVER (ORDER BY created_at, id ROWS UNBOUNDED PRECEDING) AS place
         FROM messages
         WHERE
             %(order)s::text = 'asc'
@@ -38,7 +38,7 @@ WITH page AS (
             segment_count,
             created_at,
             redacted_at,
-            row_number() OVER (ORDER BY created_at DESC, id DESC) AS place
+            row_number() OVER (ORDER BY created_at DESC, id DESC ROWS UNBOUNDED PRECEDING) AS place
         FROM messages
         WHERE
             %(order)s::text = 'desc'

@@ -6,7 +6,7 @@ WITH page AS (
         id,
         number,
         created_at,
-        row_number() OVER (ORDER BY created_at, id) AS place
+        row_number() OVER (ORDER BY created_at, id ROWS UNBOUNDED PRECEDING) AS place
     FROM phone_numbers
     WHERE
         organization_id = %(organization_id)s
