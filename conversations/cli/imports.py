@@ -1,6 +1,5 @@
 """Commands that import files."""
 
-import gc
 import os
 import sys
 from collections import Counter
@@ -19,8 +18,6 @@ from conversations.files.rows import Options, UnreadableFile, WrongOptions
 from conversations.inbox import organizations
 from schemas.numbers import to_e164
 
-# Python looks for garbage when so many objects have been added; by default after 700.
-GARBAGE_THRESHOLD = 100_000
 TALLY = ("imported", "already there", "skipped", "refused")
 # After as many rows with the same reason only their number is printed.
 MAX_EQUAL_REASONS = 100
@@ -101,9 +98,6 @@ def _import(target: importer.Target, table: dict[str, Format], **given: Any) -> 
     rejected_path = os.devnull if is_dry or rejected_path is None else rejected_path
     _refuse_same_file(file, rejected_path)
     progress, tally = Progress(file), None
-    # Looking for garbage among the rows of a batch again and again takes a tenth of an import.
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD)
     try:
         options = _options(target.organization_id, format, table[format], given)
         export = formats.open_export(file, format, table, options)

@@ -11,6 +11,15 @@ OPT_OUT_KEYWORDS = frozenset(
     )
 )
 OPT_IN_KEYWORDS = frozenset(("START", "UNSTOP"))
+# The characters with which keywords begin and end, in both cases.
+BEGINNINGS, ENDINGS = (
+    frozenset(
+        character
+        for word in OPT_OUT_KEYWORDS | OPT_IN_KEYWORDS
+        for character in (word[place], word[place].lower())
+    )
+    for place in (0, -1)
+)
 
 # str.upper would also turn a long s into S.
 UPPER_CASE = str.maketrans(string.ascii_lowercase + "ê", string.ascii_uppercase + "Ê")
@@ -33,8 +42,13 @@ def opted_in_by(body: str) -> bool | None:
     start, end = 0, len(text)
     while start < end and _is_around_a_word(text[start]):
         start += 1
+    # Most texts end here, before the costly part.
+    if text[start : start + 1] not in BEGINNINGS:
+        return None
     while start < end and _is_around_a_word(text[end - 1]):
         end -= 1
+    if text[end - 1] not in ENDINGS:
+        return None
     word = SEPARATORS.sub(" ", text[start:end]).translate(UPPER_CASE)
     if word in OPT_IN_KEYWORDS:
         return True

@@ -1,3 +1,6 @@
+import random
+import re
+import string
 import sys
 import unicodedata
 import uuid
@@ -95,6 +98,29 @@ def test_punctuation_and_symbols_around_the_word_do_not_matter(body):
 )
 def test_white_space_and_hyphens_inside_are_one_space(body):
     assert keywords.opted_in_by(body) is False
+
+
+def plain_verdict(body: str) -> bool | None:
+    """What a text of ASCII and accented letters says, without any shortcut."""
+    text = unicodedata.normalize("NFC", body).strip(string.punctuation + string.whitespace)
+    word = re.sub(r"[-\s]+", " ", text).upper()
+    if word in keywords.OPT_IN_KEYWORDS:
+        return True
+    return False if word in keywords.OPT_OUT_KEYWORDS else None
+
+
+def test_looking_at_the_ends_first_changes_no_verdict():
+    chance = random.Random(7)
+    words = sorted(keywords.OPT_OUT_KEYWORDS | keywords.OPT_IN_KEYWORDS)
+    texts = []
+    for _ in range(400):
+        word = list(chance.choice(words))
+        for _ in range(chance.randrange(3)):
+            word[chance.randrange(len(word))] = chance.choice(["", "s", "T", "-", " ", "!", "p."])
+        texts.append(chance.choice(["", " ", "(", "x"]) + "".join(word) + chance.choice(["", "!"]))
+    verdicts = {text: keywords.opted_in_by(text) for text in texts}
+    assert {True, False, None} == set(verdicts.values())
+    assert [text for text in texts if verdicts[text] is not plain_verdict(text)] == []
 
 
 def test_every_hyphen_that_unicode_has_counts():
