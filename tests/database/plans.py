@@ -41,16 +41,9 @@ INDEXES = [
     ({"opted_in"}, "conversations_by_consent"),
     (set(), "conversations_newest_first"),
 ]
-COMBINATIONS = [
-    frozenset(names)
-    for count in range(len(FILTERS) + 1)
-    for names in itertools.combinations(FILTERS, count)
-]
 POSITION = {"cursor_at": NEWEST - timedelta(minutes=500), "cursor_id": uuid.UUID(int=7)}
 NO_POSITION = dict.fromkeys(POSITION)
 POSITIONS = {"first page": NO_POSITION, "cursor": POSITION}
-# Of a contact there is a handful; an index for that order would cost every writer.
-IN_ORDER = [filters for filters in COMBINATIONS if "contact_number" not in filters]
 
 
 def drop(url: str) -> None:
@@ -62,6 +55,19 @@ def drop(url: str) -> None:
 def parameters_of(name: str) -> list[str]:
     """The parameters that a query names."""
     return list(dict.fromkeys(re.findall(r"%\((\w+)\)s", queries.QUERIES[name])))
+
+
+def combinations_of(name: str) -> list[frozenset[str]]:
+    """Every set of the filters that a list has."""
+    filters = [each for each in FILTERS if each in parameters_of(name)]
+    counts = range(len(filters) + 1)
+    return [frozenset(each) for n in counts for each in itertools.combinations(filters, n)]
+
+
+COMBINATIONS = combinations_of("list_conversations")
+CONSENT_COMBINATIONS = combinations_of("list_consent")
+# Of a contact there is a handful; an index for that order would cost every writer.
+IN_ORDER = [filters for filters in COMBINATIONS if "contact_number" not in filters]
 
 
 def explain(conn, name: str, /, options: str = "FORMAT JSON", **params) -> dict:
