@@ -24,10 +24,10 @@ lint: .venv/dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
 	$(BIN)/codespell && $(BIN)/sqlfluff lint -q sql
 
-# A browser for the pages, curl and jq for the recipes, and what stands in front of or beside the
+# A browser for the pages, curl, jq and node for the recipes, and what stands in front of or beside the
 # service: nginx, PgBouncer, Prometheus. Their tests are skipped where these are missing.
-TOOLS := chromedriver curl jq nginx pgbouncer promtool
-PACKAGES := chromium chromium-driver curl jq nginx pgbouncer prometheus
+TOOLS := chromedriver curl jq nginx node pgbouncer promtool
+PACKAGES := chromium chromium-driver curl jq nginx nodejs pgbouncer prometheus
 tools:
 	@PATH="$$PATH:/usr/sbin"; which $(TOOLS) >/dev/null 2>&1 || { which apt-get >/dev/null && \
 	[ "$$(id -u)" = 0 ] && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy \

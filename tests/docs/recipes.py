@@ -11,8 +11,6 @@ import pytest
 from tests.servers import ROOT
 
 DOCUMENT = (ROOT / "docs" / "api.md").read_text()
-
-
 RECIPES = {
     name: (language, code)
     for name, language, code in re.findall(
@@ -21,17 +19,24 @@ RECIPES = {
 }
 
 
-def run(name: str, url: str, key: str, folder) -> str:
+NEEDED = {"sh": ("curl", "jq"), "python": (), "js": ("node",)}
+INTERPRETERS = {
+    "sh": ("sh", "-c"),
+    "python": (sys.executable, "-c"),
+    "js": ("node", "--input-type=module", "-e"),
+}
+
+
+def run(name: str, url: str, key: str, folder, **variables: str) -> str:
     """Run a recipe in a folder and return what it printed; it must succeed."""
     language, code = RECIPES[name]
-    if language == "sh" and not (shutil.which("curl") and shutil.which("jq")):
-        pytest.skip("no curl and jq: apt-get install curl jq, or make test")
-    interpreter = {"sh": "sh", "python": sys.executable}[language]
+    if not all(map(shutil.which, NEEDED[language])):
+        pytest.skip(f"no {' and '.join(NEEDED[language])}: make test installs what is missing")
     small = re.sub(r"limit(=|\": )200", r"limit\g<1>3", code)
     result = subprocess.run(
-        [interpreter, "-c", small.replace("http://localhost:8000", url)],
+        [*INTERPRETERS[language], small.replace("http://localhost:8000", url)],
         cwd=folder,
-        env=os.environ | {"KEY": key},
+        env=os.environ | {"KEY": key, **variables},
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,6 +1,8 @@
 """What the recipes of docs/api.md print is what the service holds."""
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -17,8 +19,12 @@ def service(alice):
         yield service
 
 
-def test_every_recipe_of_the_readme_is_run_below():
-    assert set(RECIPES) == {"walk-curl", "walk-httpx", "poll", "sync", "export-csv"}
+LANGUAGES = ["curl", "python", "javascript"]
+
+
+def test_every_recipe_of_the_document_is_run_below():
+    in_all = {f"{what}-{language}" for what in ("walk", "poll", "record") for language in LANGUAGES}
+    assert set(RECIPES) == in_all | {"sync", "export-csv"}
 
 
 def demo_inbox(service, key) -> list[dict]:
@@ -33,8 +39,9 @@ def test_walk_with_curl_and_jq(demo_service, demo_key, tmp_path):
     ]
 
 
-def test_walk_with_httpx(demo_service, demo_key, tmp_path):
-    printed = run("walk-httpx", demo_service.url, demo_key, tmp_path)
+@pytest.mark.parametrize("language", ["python", "javascript"])
+def test_walk(demo_service, demo_key, tmp_path, language):
+    printed = run(f"walk-{language}", demo_service.url, demo_key, tmp_path)
     assert printed.splitlines() == [
         f"{row['contact_number']} {row['last_message_preview']}"
         for row in demo_inbox(demo_service, demo_key)
@@ -63,9 +70,10 @@ def test_an_export_to_csv_holds_no_formulas(alice, service, tmp_path):
     assert [row[0] for row in rows] == [contact(number) for number in range(len(texts))]
 
 
-def test_poll_with_the_tag(alice, service, tmp_path):
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_poll_with_the_tag(alice, service, tmp_path, language):
     alice.receive(contact(1), "2026-04-28T12:00:01+00:00")
-    poll = ("poll", service.url, alice.key, tmp_path)
+    poll = (f"poll-{language}", service.url, alice.key, tmp_path)
     assert run(*poll) == "something changed\n"
     assert run(*poll) == "nothing changed\n"
     assert run(*poll) == "nothing changed\n"
@@ -73,8 +81,28 @@ def test_poll_with_the_tag(alice, service, tmp_path):
     assert run(*poll) == "something changed\n"
     assert run(*poll) == "nothing changed\n"
     with pytest.raises(AssertionError, match="status 401"):
-        run("poll", service.url, "am_live_wrong", tmp_path)
+        run(f"poll-{language}", service.url, "am_live_wrong", tmp_path)
     assert run(*poll) == "nothing changed\n"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_record_until_it_is_recorded(alice, service, tmp_path, language):
+    event = {
+        "FROM": contact(1),
+        "TO": alice.number,
+        "BODY": 'She said "hello"\n',
+        "ID": str(uuid4()),
+    }
+    record = (f"record-{language}", service.url, alice.key, tmp_path)
+    service.stop()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(run, *record, **event)
+        service.start()
+        assert first.result() == "201\n"
+    assert run(*record, **event) == "200\n"
+    assert run(*record, **event | {"BODY": "other"}) == "409\n"
+    (row,) = alice.conversations()
+    assert (row["message_count"], row["last_message_preview"]) == (1, event["BODY"])
 
 
 def test_sync_with_since(alice, service, tmp_path):

@@ -205,7 +205,7 @@ def test_under_a_prefix_every_address_stays_under_it(service):
                     assert client.get(response.url.join(reference)).status_code == 200, reference
 
 
-@pytest.mark.parametrize("recipe", ["walk-curl", "walk-httpx", "export-csv"])
+@pytest.mark.parametrize("recipe", ["walk-curl", "walk-python", "export-csv"])
 def test_the_walks_of_the_documents_run_under_a_prefix(demo_service, demo_key, tmp_path, recipe):
     direct = read(tmp_path, run(recipe, demo_service.url, demo_key, tmp_path))
     with running_nginx(demo_service.port, "/sms/") as (url, _):
