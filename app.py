@@ -40,7 +40,7 @@ class Service(Flask):
         return envelope.success({"methods": methods}, headers={"Allow": ", ".join(methods)})
 
     def handle_exception(self, e: Exception) -> Response:
-        """Return the response to a failure outside of the view and of what handles its errors."""
+        """Return the response to a failure that the handler of the views' errors does not see."""
         response = envelope.failure(500, headers=envelope.HEADERS)
         return request_log.finish(response, e)
 

@@ -1,4 +1,4 @@
-"""The settings: environment variables, all of them read here, by `load`; README.md tells each."""
+"""The settings: environment variables, all read here by `load`, and described in README.md."""
 
 import ipaddress
 import os

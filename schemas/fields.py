@@ -207,7 +207,7 @@ class QueryInstant(Instant):
 
 
 class PastInstant(Instant):
-    """An instant from the first text message to 24 hours ahead: clocks differ, calendars do not."""
+    """An instant from the first text message to 24 hours ahead, because clocks differ."""
 
     complaint = "must be an RFC 3339 date-time with an offset, at most 24 hours in the future"
 

@@ -70,7 +70,7 @@ class String(Strict):
 
 
 class Anything(Strict):
-    """A value that no request is refused for, unless it is required."""
+    """A value of any kind. A request is refused only if the value is required and missing."""
 
     complaint = "is required"
 

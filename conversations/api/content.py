@@ -39,7 +39,7 @@ def large_body(max_bytes: int) -> Iterator[None]:
 
 
 def json_object(may_be_empty: bool = False) -> dict[str, Any]:
-    """Return the JSON object that the body is, without a member if it may be empty and is.
+    """Return the JSON object of the body; an empty one if the body is empty and may be.
 
     Raises ApiError 415, 413 or 400, and ValidationError if a name is repeated.
     """
@@ -55,7 +55,7 @@ def json_object(may_be_empty: bool = False) -> dict[str, Any]:
 
 
 def form_fields() -> dict[str, str]:
-    """Return the fields of the form that the body is; of a field that repeats, the first.
+    """Return the fields of the form in the body; the first value of a field that repeats.
 
     Raises ApiError 415, 413 or 400.
     """

@@ -1,6 +1,6 @@
 """The commands of `flask NAME` and their arguments.
 
-It uses inbox, imports and database, and must not import api.
+It uses server, files, inbox and database, and must not import api.
 """
 
 import sys

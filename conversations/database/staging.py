@@ -49,7 +49,7 @@ def staging() -> Iterator[Connection]:
 
 
 def fill(connection: Connection, rows: Iterable[tuple[int, bytes, Content]]) -> int:
-    """Copy rows, each with its line and bytes, into the table and return how many those were."""
+    """Copy rows, each with its line and bytes, into the table and return their number."""
     with connection.cursor() as cursor:
         with cursor.copy(QUERIES["copy_staged_rows"]) as copy:
             copy.set_types(COLUMN_TYPES)

@@ -17,7 +17,7 @@ from conversations.inbox.keywords import opted_in_by
 
 
 def export_messages(organization_id: UUID, file: BinaryIO) -> int:
-    """Write all messages, those without content included, and return how many those are.
+    """Write all messages, with or without content, and return their number.
 
     Raises OSError, pool.Unavailable.
     """
@@ -25,7 +25,7 @@ def export_messages(organization_id: UUID, file: BinaryIO) -> int:
 
 
 def export_consent(organization_id: UUID, file: BinaryIO) -> int:
-    """Write the consent on record as events and return how many those are.
+    """Write the consent on record as events and return their number.
 
     Raises OSError, pool.Unavailable.
     """

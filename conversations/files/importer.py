@@ -86,7 +86,7 @@ Target = MessageTarget | ConsentTarget
 
 
 class Batch(NamedTuple):
-    """Rows that are being recorded, and what will have become of each."""
+    """Rows of one transaction, and their outcomes once the rows are recorded."""
 
     rows: list[StagedRow]
     outcomes: Future[list[Outcome]]

@@ -54,7 +54,7 @@ def repair_summary(organization_id: UUID, id: UUID) -> None:
 
 
 def differing_counts(organization_id: UUID, connection: Connection | None = None) -> list[Row]:
-    """Return whose counts are wrong: a phone number or the organization (nil), and both counts."""
+    """Return both counts of each phone number, and the organization (nil), where they differ."""
     return queries.fetch_all("compare_counts", connection, organization_id=organization_id)
 
 

@@ -17,7 +17,7 @@ def readable_from(retention_days: int, now: datetime) -> datetime:
 
 
 def redact_expired(organization_id: UUID, before: datetime, at: datetime | None = None) -> int:
-    """Redact the readable messages from before an instant and return how many those were.
+    """Redact the readable messages from before an instant and return their number.
 
     `at` is what `redacted_at` becomes; None is now. Raises pool.Unavailable.
     """
@@ -25,7 +25,7 @@ def redact_expired(organization_id: UUID, before: datetime, at: datetime | None 
 
 
 def erase_contact(organization_id: UUID, contact_number: str) -> int:
-    """Redact all readable messages with a contact and return how many those were.
+    """Redact all readable messages with a contact and return their number.
 
     Raises pool.Unavailable.
     """

@@ -1,5 +1,5 @@
--- Every column of every table, of no row: it fails unless the schema has all that this version
--- reads and writes. /readyz runs it for an organization_id that nobody has.
+-- Reads every column of every table but no row, so that it fails unless the schema has all that
+-- this version reads and writes. /readyz runs it with an organization_id that no organization has.
 SELECT
     organizations.id AS organizations_id,
     organizations.name AS organizations_name,

@@ -1,6 +1,6 @@
 -- Gives a stored message the text and the media addresses that it lacks, unless they were removed
--- here, and its conversation the preview if it is the last message. Returns the consent events that
--- the message then is.
+-- here, and its conversation the preview if it is the last message. Returns a consent event for
+-- each keyword that the message then has.
 -- A carrier reports a message in two ways, and each may lack what the other has. One message a
 -- statement, so that it locks the message before the conversation and that before the counts, in
 -- the order of every writer.

@@ -2,9 +2,9 @@
 -- as a JSON array, the position of the last of them if more follow, and the total and the change
 -- count.
 -- One statement, so that all of these are of the same snapshot. The page is found in an index
--- alone and its rows are looked up afterwards, so that a filter does not look at the rows that it
--- passes over. A filter that is not given is NULL; each set of filters is a statement of its own,
--- with its own plan (queries.specialize).
+-- alone and its rows are looked up afterwards, so that no row that a filter leaves out is
+-- read. A filter that is not given is NULL; each set of filters is a statement of its own, with its
+-- own plan (queries.specialize).
 WITH page AS (
     SELECT
         id,

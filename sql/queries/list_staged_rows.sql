@@ -1,6 +1,6 @@
 -- The rows of an import in the order in which they are recorded: by conversation, because the rows
--- of one batch then change few summaries. Rows whose message id an earlier line has come last and
--- in the order of the file, because of rows with the same id the first counts.
+-- of one batch then change few summaries. A row with the message id of an earlier line comes last,
+-- in the order of the file, because the first row with an id counts.
 SELECT
     line,
     raw,

@@ -1,5 +1,5 @@
--- Locks an organization. Deletions of it that run at once take turns in this way, because one that
--- waited for rows that another deletes would take it that none are left.
+-- Locks an organization, so that two deletions of it take turns. Otherwise the second would wait
+-- for rows that the first deletes, and then believe that none are left.
 SELECT id
 FROM organizations
 WHERE id = %(organization_id)s

@@ -1,5 +1,5 @@
 -- Notes that the deletion of an organization has begun; no row is touched if it was noted before.
--- check-conversations says so of what an interruption leaves, and does not compare it.
+-- check-conversations reports an organization whose deletion was interrupted, and compares nothing.
 WITH clock AS (
     SELECT statement_timestamp() AS now
 )

@@ -1,5 +1,5 @@
--- Notes that redact-messages went through an organization. /readyz reports when that is too long
--- ago.
+-- Notes that redact-messages went through an organization. /readyz tells whether the last time
+-- was too long ago.
 WITH clock AS (
     SELECT statement_timestamp() AS now
 )

@@ -38,7 +38,7 @@ def change_by_consent(organization):
     organization.record_consent(contact(1), True, AT)
 
 
-def change_by_sweep(organization):
+def change_by_redaction(organization):
     retention.redact_expired(organization.id, retention.readable_from(1, datetime.now(UTC)))
 
 
@@ -47,7 +47,7 @@ def change_by_erasure(organization):
 
 
 @pytest.mark.parametrize(
-    "change", [change_by_message, change_by_consent, change_by_sweep, change_by_erasure]
+    "change", [change_by_message, change_by_consent, change_by_redaction, change_by_erasure]
 )
 def test_every_visible_change_changes_the_tag(alice, change):
     alice.receive(contact(1), AT)

@@ -352,26 +352,26 @@ def test_erasing_a_contact_counts_what_it_removes_and_can_be_repeated(alice):
     assert previews == {contact(1): "[media]", contact(2): "stays"}
 
 
-def sweep_lines(*arguments) -> dict[str, str]:
+def run_lines(*arguments) -> dict[str, str]:
     lines = flask("redact-messages", *arguments).stdout.splitlines()
     return dict(line.split(": ") for line in lines)
 
 
-def test_a_sweep_prints_a_line_for_each_organization(client):
-    swept, kept, empty = (
+def test_a_retention_run_prints_a_line_for_each_organization(client):
+    expired, kept, empty = (
         new_organization(client, retention_days=days) for days in (90, None, None)
     )
-    for organization in (swept, kept):
+    for organization in (expired, kept):
         organization.receive(contact(1), "2020-01-01T09:00:00+00:00")
     today = datetime.now(UTC).replace(microsecond=0)
-    swept.receive(contact(1), today)
+    expired.receive(contact(1), today)
     oldest = today.isoformat().replace("+00:00", "Z")
 
-    rehearsed = sweep_lines("--dry-run")
-    assert rehearsed[str(swept.id)] == "redacted 1, oldest readable 2020-01-01T09:00:00Z"
+    rehearsed = run_lines("--dry-run")
+    assert rehearsed[str(expired.id)] == "redacted 1, oldest readable 2020-01-01T09:00:00Z"
     for redacted in (1, 0):
-        lines = sweep_lines()
-        assert lines[str(swept.id)] == f"redacted {redacted}, oldest readable {oldest}"
+        lines = run_lines()
+        assert lines[str(expired.id)] == f"redacted {redacted}, oldest readable {oldest}"
         assert lines[str(kept.id)] == "redacted 0, oldest readable 2020-01-01T09:00:00Z"
         assert lines[str(empty.id)] == "redacted 0, oldest readable none"
 

@@ -21,7 +21,7 @@ def test_status_says_how_the_deployment_is(app, alice):
     assert re.search(r"^oldest readable  \d{4}-\d\d-\d\dT", result.stdout, re.MULTILINE)
 
 
-def test_status_names_an_overdue_sweep(app, client):
+def test_status_names_an_overdue_retention_run(app, client):
     organization = new_organization(client, retention_days=1)
     with pool.connection() as conn:
         conn.execute(

@@ -379,7 +379,9 @@ def test_list_messages_reads_a_page_from_its_index(conn, position, order):
     ("readable_from", "found"),
     [(datetime(2026, 3, 1, tzinfo=UTC), 0), (datetime(2026, 4, 1, tzinfo=UTC), 1000)],
 )
-def test_a_sweep_finds_expired_messages_in_the_index_of_readable_ones(conn, readable_from, found):
+def test_a_retention_run_finds_expired_messages_in_the_index_of_readable_ones(
+    conn, readable_from, found
+):
     plan = run(conn, "lock_expired_messages", readable_from=readable_from, limit=1000)
     assert indexes_of(plan, "messages") == {"messages_readable"}
     (scan,) = scans(plan, "messages")

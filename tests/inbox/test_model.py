@@ -39,7 +39,7 @@ INSTANTS = [
     for day in (10, 11)
     for hour, second, microsecond in ((0, 0, 0), (23, 59, 0), (23, 59, 999_999))
 ]
-SWEEPS = [datetime(2026, 4, day, 3, 11, 42, tzinfo=UTC) for day in (9, 10, 11)]
+RUNS = [datetime(2026, 4, day, 3, 11, 42, tzinfo=UTC) for day in (9, 10, 11)]
 IDS = [uuid.UUID(int=n << 64 | 7 << 76) for n in range(12)]
 
 numbers, contacts = st.sampled_from(OWN), st.sampled_from(CONTACTS)
@@ -138,7 +138,7 @@ class Inbox(RuleBasedStateMachine):
         tally = self.load(ndjson.read_consent, map(self.event, batch), importer.ConsentTarget)
         assert tally == Counter({"imported": news, "already there": len(batch) - news})
 
-    @rule(now=st.sampled_from(SWEEPS))
+    @rule(now=st.sampled_from(RUNS))
     def redact(self, now):
         def is_expired(message):
             return message["created_at"].date() + timedelta(days=RETENTION_DAYS) <= now.date()

@@ -48,7 +48,7 @@ writes = st.one_of(
     st.tuples(st.just("store"), st.lists(messages, min_size=1, max_size=6)),
     st.tuples(st.just("store"), st.lists(messages, min_size=1, max_size=6)),
     st.tuples(st.just("consent"), st.lists(events, min_size=1, max_size=4)),
-    st.tuples(st.just("sweep"), st.sampled_from(INSTANTS)),
+    st.tuples(st.just("run"), st.sampled_from(INSTANTS)),
     st.tuples(st.just("erase"), st.sampled_from(CONTACTS)),
 )
 scripts = st.lists(st.lists(writes, max_size=6), min_size=WRITERS, max_size=WRITERS)
@@ -89,7 +89,7 @@ def write(organization, numbers: dict, kind: str, what) -> list:
             for event in what
         ]
         record_consent(organization.id, named)
-    elif kind == "sweep":
+    elif kind == "run":
         retention.redact_expired(organization.id, what, at=SOME_DAY)
     else:
         retention.erase_contact(organization.id, what)
@@ -249,7 +249,7 @@ def test_messages_consent_and_redaction_of_the_same_contacts_do_not_deadlock(con
 
     def redact():
         for n in range(30):
-            write(organization, numbers, "sweep", NOON + timedelta(seconds=n))
+            write(organization, numbers, "run", NOON + timedelta(seconds=n))
             write(organization, numbers, "erase", CONTACTS[n % 3])
 
     at_once(store, consent, redact)

@@ -40,7 +40,7 @@ def line_of(organization, output: str) -> str:
     return line
 
 
-def sweep(organization, now: str, days: int = 90) -> int:
+def run_retention(organization, now: str, days: int = 90) -> int:
     """What redact-messages does for one organization when it runs at an instant."""
     at = instant(now)
     return retention.redact_expired(organization.id, retention.readable_from(days, at), at=at)
@@ -103,8 +103,8 @@ def test_a_message_is_past_retention_that_many_days_after_its_own_day():
 def test_the_days_edges_are_exact_to_the_microsecond(alice):
     alice.receive(contact(1), "2026-01-10T23:59:59.999999Z", "last of its day")
     alice.receive(contact(1), "2026-01-11T00:00:00Z", "first of the next")
-    assert sweep(alice, "2026-04-09T23:59:59.999999+00:00") == 0
-    assert sweep(alice, "2026-04-10T00:00:00+00:00") == 1
+    assert run_retention(alice, "2026-04-09T23:59:59.999999+00:00") == 0
+    assert run_retention(alice, "2026-04-10T00:00:00+00:00") == 1
     assert [row["body"] for row in messages(alice)] == [None, "first of the next"]
 
 
@@ -115,7 +115,7 @@ def test_the_second_example_of_the_reference(alice):
     for day in range(5, 11):
         at = f"2026-01-{day:02}T08:00:00Z"
         alice.receive("+15558889999", at, "See you then", direction="outbound")
-    assert sweep(alice, "2026-04-10T03:11:42+00:00") == 6
+    assert run_retention(alice, "2026-04-10T03:11:42+00:00") == 6
     (row,) = alice.conversations()
     assert row == {
         "id": row["id"],
@@ -137,7 +137,7 @@ def test_body_media_and_preview_go_together_and_the_rest_stays(alice):
         contact(1), "2026-01-10T08:00:00Z", "Look", media_urls=PICTURE, segment_count=2
     )
     (before,) = messages(alice)
-    assert sweep(alice, "2026-04-10T03:11:42.5+00:00") == 1
+    assert run_retention(alice, "2026-04-10T03:11:42.5+00:00") == 1
     (after,) = messages(alice)
     redacted_at = "2026-04-10T03:11:42.500000Z"
     assert after == before | {"body": None, "media_urls": [], "redacted_at": redacted_at}
@@ -148,7 +148,7 @@ def test_body_media_and_preview_go_together_and_the_rest_stays(alice):
 
 def test_a_picture_without_a_text_loses_its_address_and_stays_media(alice):
     alice.receive(contact(1), "2026-01-10T08:00:00Z", None, media_urls=PICTURE)
-    assert sweep(alice, "2026-04-10T03:11:42+00:00") == 1
+    assert run_retention(alice, "2026-04-10T03:11:42+00:00") == 1
     (row,) = alice.conversations()
     assert row["last_message_preview"] == "[media]"
     assert row["last_message_body_redacted_at"] is None
@@ -160,7 +160,7 @@ def test_a_picture_without_a_text_loses_its_address_and_stays_media(alice):
 
 def test_a_message_that_never_had_anything_is_not_redacted(alice):
     alice.receive(contact(1), "2026-01-10T08:00:00Z", None, channel="mms")
-    assert sweep(alice, "2026-04-10T03:11:42+00:00") == 0
+    assert run_retention(alice, "2026-04-10T03:11:42+00:00") == 0
     assert retention.erase_contact(alice.id, contact(1)) == 0
     assert messages(alice)[0]["redacted_at"] is None
     assert alice.conversations()[0]["last_message_preview"] == "[media]"
@@ -169,7 +169,7 @@ def test_a_message_that_never_had_anything_is_not_redacted(alice):
 def test_a_contact_who_texts_redacted_is_told_apart(alice):
     alice.receive(contact(1), "2026-04-28T12:00:00Z", "[redacted]")
     alice.receive(contact(2), "2026-01-10T08:00:00Z", "secret")
-    sweep(alice, "2026-04-28T12:00:00+00:00")
+    run_retention(alice, "2026-04-28T12:00:00+00:00")
     rows = alice.conversations()
     assert [row["last_message_preview"] for row in rows] == ["[redacted]", "[redacted]"]
     assert [row["last_message_body_redacted_at"] for row in rows] == [None, "2026-04-28T12:00:00Z"]
@@ -178,28 +178,28 @@ def test_a_contact_who_texts_redacted_is_told_apart(alice):
 def test_the_preview_of_a_newer_message_stays(alice):
     alice.receive(contact(1), "2026-01-10T08:00:00Z", "old")
     alice.receive(contact(1), "2026-04-01T08:00:00Z", "new")
-    assert sweep(alice, "2026-04-10T03:11:42+00:00") == 1
+    assert run_retention(alice, "2026-04-10T03:11:42+00:00") == 1
     (row,) = alice.conversations()
     assert (row["last_message_preview"], row["last_message_body_redacted_at"]) == ("new", None)
     assert [row["body"] for row in messages(alice)] == [None, "new"]
 
 
-def test_a_second_sweep_finds_nothing_and_keeps_the_first_instant(alice):
+def test_a_second_run_finds_nothing_and_keeps_the_first_instant(alice):
     alice.receive(contact(1), "2026-01-10T08:00:00Z")
-    assert sweep(alice, "2026-04-10T03:11:42+00:00") == 1
-    assert sweep(alice, "2026-04-11T03:11:42+00:00") == 0
+    assert run_retention(alice, "2026-04-10T03:11:42+00:00") == 1
+    assert run_retention(alice, "2026-04-11T03:11:42+00:00") == 0
     assert messages(alice)[0]["redacted_at"] == "2026-04-10T03:11:42Z"
 
 
-def test_an_older_message_that_comes_after_the_sweep_waits_for_the_next_one(alice):
+def test_an_older_message_that_comes_after_the_retention_run_waits_for_the_next_one(alice):
     alice.receive(contact(1), "2026-01-10T08:00:00Z", "last")
-    sweep(alice, "2026-04-10T03:11:42+00:00")
+    run_retention(alice, "2026-04-10T03:11:42+00:00")
     alice.receive(contact(1), "2026-01-09T08:00:00Z", "late")
     (row,) = alice.conversations()
     assert row["last_message_preview"] == "[redacted]"
     assert row["message_count"] == 2
     assert [row["body"] for row in messages(alice)] == ["late", None]
-    assert sweep(alice, "2026-04-10T04:11:42+00:00") == 1
+    assert run_retention(alice, "2026-04-10T04:11:42+00:00") == 1
     (row,) = alice.conversations()
     assert row["last_message_body_redacted_at"] == "2026-04-10T03:11:42Z"
     assert [row["redacted_at"] for row in messages(alice)] == [
@@ -212,9 +212,9 @@ def test_an_older_message_that_comes_after_the_sweep_waits_for_the_next_one(alic
 @pytest.mark.parametrize(
     ("body", "media", "preview"), [("news", [], "news"), (None, PICTURE, "[media]")]
 )
-def test_a_newer_message_that_comes_after_the_sweep_shows(alice, body, media, preview):
+def test_a_newer_message_that_comes_after_the_retention_run_shows(alice, body, media, preview):
     alice.receive(contact(1), "2026-01-10T08:00:00Z", "last")
-    sweep(alice, "2026-04-10T03:11:42+00:00")
+    run_retention(alice, "2026-04-10T03:11:42+00:00")
     alice.receive(contact(1), "2026-04-10T08:00:00Z", body, media_urls=media)
     (row,) = alice.conversations()
     assert row["last_message_preview"] == preview
@@ -244,7 +244,7 @@ def test_counts_filters_and_walks_are_as_before(alice):
 
     before = [everything(query, limit) for query in queries for limit in (1, 2, 3, 50)]
     assert [len(rows) for rows in before[::4]] == [7, 1, 6, 1, 4, 7]
-    assert sweep(alice, "2026-04-11T03:00:00+00:00") == 13
+    assert run_retention(alice, "2026-04-11T03:00:00+00:00") == 13
     assert [everything(query, limit) for query in queries for limit in (1, 2, 3, 50)] == before
     previews = {row["last_message_preview"] for row in walk(alice, 2)}
     assert previews == {"[redacted]", "to 6"}
@@ -256,12 +256,12 @@ def test_the_tag_of_both_lists_changes(alice):
     paths = ["/v1/conversations", f"/v1/conversations/{alice.conversations()[0]['id']}/messages"]
     before = [alice.get(path).headers["ETag"] for path in paths]
     # Of the list of conversations nothing is to be seen of this one.
-    sweep(alice, "2026-04-10T03:11:42+00:00")
+    run_retention(alice, "2026-04-10T03:11:42+00:00")
     responses = [
         alice.get(path, **{"If-None-Match": tag}) for path, tag in zip(paths, before, strict=True)
     ]
     assert responses[1].status_code == 200
-    sweep(alice, "2026-07-10T03:11:42+00:00")
+    run_retention(alice, "2026-07-10T03:11:42+00:00")
     assert alice.get(paths[0], **{"If-None-Match": before[0]}).status_code == 200
 
 
@@ -271,8 +271,8 @@ def test_the_tag_of_both_lists_changes(alice):
 def test_the_command_prints_a_line_an_organization(client):
     yesterday = datetime.now(UTC) - timedelta(days=1)
     long_ago = yesterday - timedelta(days=400)
-    keeps, sweeps, empty = (new_organization(client, retention_days=d) for d in (None, 30, 30))
-    for organization in (keeps, sweeps):
+    keeps, expires, empty = (new_organization(client, retention_days=d) for d in (None, 30, 30))
+    for organization in (keeps, expires):
         organization.receive(contact(1), long_ago, "long ago")
         organization.receive(contact(1), long_ago, None, media_urls=PICTURE)
         organization.receive(contact(1), yesterday.replace(microsecond=5), "yesterday")
@@ -281,19 +281,19 @@ def test_the_command_prints_a_line_an_organization(client):
 
     output = flask("redact-messages", "--dry-run")
     assert line_of(keeps, output) == f"{keeps.id}: redacted 0, oldest readable {oldest}"
-    assert line_of(sweeps, output) == f"{sweeps.id}: redacted 2, oldest readable {oldest}"
+    assert line_of(expires, output) == f"{expires.id}: redacted 2, oldest readable {oldest}"
     assert line_of(empty, output) == f"{empty.id}: redacted 0, oldest readable none"
-    assert [row["body"] for row in messages(sweeps)].count("long ago") == 1
+    assert [row["body"] for row in messages(expires)].count("long ago") == 1
 
     output = flask("redact-messages")
     assert line_of(keeps, output) == f"{keeps.id}: redacted 0, oldest readable {oldest}"
-    assert line_of(sweeps, output) == f"{sweeps.id}: redacted 2, oldest readable {newest}"
+    assert line_of(expires, output) == f"{expires.id}: redacted 2, oldest readable {newest}"
     assert line_of(empty, output) == f"{empty.id}: redacted 0, oldest readable none"
-    assert [row["body"] for row in messages(sweeps)] == [None, None, "yesterday"]
+    assert [row["body"] for row in messages(expires)] == [None, None, "yesterday"]
     assert [row["redacted_at"] for row in messages(keeps)] == [None] * 3
 
     output = flask("redact-messages")
-    assert line_of(sweeps, output) == f"{sweeps.id}: redacted 0, oldest readable {newest}"
+    assert line_of(expires, output) == f"{expires.id}: redacted 0, oldest readable {newest}"
 
 
 def test_readyz_tells_when_retention_was_last_enforced_and_whether_that_is_long_ago(client):
@@ -316,7 +316,7 @@ def test_readyz_tells_when_retention_was_last_enforced_and_whether_that_is_long_
     assert instant(after["last_redaction_at"]) > instant(before["last_redaction_at"])
 
 
-def test_a_sweep_that_never_ran_is_overdue_after_a_day(client):
+def test_a_retention_run_that_never_ran_is_overdue_after_a_day(client):
     with using_database(new_database(SERVER_URL)):
         new_organization(client)
         assert client.get("/readyz").json["data"]["redaction_is_overdue"] is False
@@ -364,16 +364,16 @@ def at_once(*jobs) -> list:
     return results
 
 
-def test_a_sweep_of_several_batches_leaves_nothing_and_keeps_the_rest(alice, monkeypatch):
+def test_a_retention_run_of_several_batches_leaves_nothing_and_keeps_the_rest(alice, monkeypatch):
     monkeypatch.setattr(retention, "REDACTION_BATCH", 7)
     receive_many(alice, 50)
     alice.receive(contact(1), "2026-04-10T00:00:00Z", "new")
-    assert sweep(alice, "2026-04-10T03:00:00+00:00") == 50
+    assert run_retention(alice, "2026-04-10T03:00:00+00:00") == 50
     assert {row["last_message_preview"] for row in alice.conversations()} == {"[redacted]", "new"}
     assert_consistent(alice)
 
 
-def test_a_sweep_commits_batch_by_batch(alice, monkeypatch):
+def test_a_retention_run_commits_batch_by_batch(alice, monkeypatch):
     """One that is cut short loses nothing, and nobody waits for the end of a long one."""
     monkeypatch.setattr(retention, "REDACTION_BATCH", 10)
     receive_many(alice, 30, contacts=30)
@@ -387,15 +387,15 @@ def test_a_sweep_commits_batch_by_batch(alice, monkeypatch):
             "FOR UPDATE",
             [alice.id, contact(25)],
         )
-        sweeper = threading.Thread(target=sweep, args=[alice, "2026-04-10T03:00:00+00:00"])
-        sweeper.start()
+        thread = threading.Thread(target=run_retention, args=[alice, "2026-04-10T03:00:00+00:00"])
+        thread.start()
         wait_until(lambda: redacted() == 20, seconds=1.5)
-    sweeper.join()
+    thread.join()
     assert redacted() == 30
     assert_consistent(alice)
 
 
-def test_two_sweeps_an_erasure_and_live_traffic_at_once(app, alice, monkeypatch):
+def test_two_retention_runs_an_erasure_and_live_traffic_at_once(app, alice, monkeypatch):
     monkeypatch.setattr(retention, "REDACTION_BATCH", 20)
     receive_many(alice, 400)
     late = instant("2026-01-09T00:00:00+00:00")
@@ -415,13 +415,13 @@ def test_two_sweeps_an_erasure_and_live_traffic_at_once(app, alice, monkeypatch)
             assert response.status_code == 201, response.text
 
     counts = at_once(
-        lambda: sweep(alice, "2026-04-10T03:00:00+00:00"),
-        lambda: sweep(alice, "2026-04-10T03:00:01+00:00"),
+        lambda: run_retention(alice, "2026-04-10T03:00:00+00:00"),
+        lambda: run_retention(alice, "2026-04-10T03:00:01+00:00"),
         lambda: retention.erase_contact(alice.id, contact(2)),
         lambda: post(1),
         lambda: post(2),
     )
-    counts.append(sweep(alice, "2026-04-10T03:00:02+00:00"))
+    counts.append(run_retention(alice, "2026-04-10T03:00:02+00:00"))
     counts.append(retention.erase_contact(alice.id, contact(2)))
     with pool.connection() as conn:
         row = conn.execute(
@@ -437,22 +437,22 @@ def test_two_sweeps_an_erasure_and_live_traffic_at_once(app, alice, monkeypatch)
     assert_consistent(alice)
 
 
-def test_a_message_that_arrives_while_its_conversation_is_swept_shows(alice):
-    """The writer has stored the newer message and waits for the sweep to let go."""
+def test_a_message_that_arrives_while_its_conversation_is_redacted_shows(alice):
+    """The writer has stored the newer message and waits for the run to let go."""
     alice.receive(contact(1), "2026-01-10T08:00:00Z", "old")
-    with psycopg.connect(DATABASE_URL) as sweeping:
-        sweeping.execute(
+    with psycopg.connect(DATABASE_URL) as retention_run:
+        retention_run.execute(
             "SELECT FROM conversations WHERE organization_id = %s FOR UPDATE", [alice.id]
         )
         writer = threading.Thread(
             target=alice.receive, args=[contact(1), "2026-04-10T08:00:00Z", "new"]
         )
         writer.start()
-        sweeping.execute(
+        retention_run.execute(
             "UPDATE messages SET body = NULL, redacted_at = now() WHERE organization_id = %s",
             [alice.id],
         )
-        sweeping.execute(
+        retention_run.execute(
             "UPDATE conversations SET last_message_preview = NULL, "
             "last_message_body_redacted_at = now() WHERE organization_id = %s",
             [alice.id],
@@ -478,11 +478,11 @@ def nodes(plan: dict):
         yield from nodes(child)
 
 
-def test_an_idle_sweep_reads_a_few_pages_of_one_index(client):
+def test_an_idle_retention_run_reads_a_few_pages_of_one_index(client):
     with using_database(new_database(SERVER_URL)):
         organization = new_organization(client, retention_days=90)
         receive_many(organization, 2000)
-        sweep(organization, "2026-04-10T00:00:00+00:00")
+        run_retention(organization, "2026-04-10T00:00:00+00:00")
         organization.receive(contact(1), "2026-04-10T00:00:00Z", "new")
         with pool.connection() as conn:
             conn.execute("VACUUM ANALYZE messages")
@@ -573,7 +573,7 @@ def test_no_dump_no_statistics_and_no_log_hold_a_removed_text(client, log_lines)
         before = pg_dump(url)
         assert [before.count(secret) for secret in secrets] == [40 + 5, 40]
 
-        assert sweep(organization, "2026-04-11T00:00:00+00:00") == 40
+        assert run_retention(organization, "2026-04-11T00:00:00+00:00") == 40
         assert organization.post("/v1/messages", message).status_code == 200
         with pool.connection() as conn:
             statistics = str(conn.execute("SELECT * FROM pg_stats").fetchall())
