@@ -110,7 +110,7 @@ class _Messages:
         return number
 
     def _contacts(self, row: ElementTree.Element, direction: str, own: str) -> list[str]:
-        """Return the others: of a received message who sent it, of a sent one all recipients."""
+        """Return the contacts: the sender of a received message, all recipients of a sent one."""
         listed = self._read_numbers(row.get("address", "").split("~"), own)
         if row.tag == "sms":
             # A phone may write to itself.
