@@ -4,11 +4,15 @@ It needs apispec, so it is built where the service is developed; the service ser
 """
 
 import re
+from collections.abc import Iterable
+from typing import Any, cast
 
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from flask import Flask
 from marshmallow import Schema
+from marshmallow.fields import Field
 from werkzeug.routing import Rule
 
 from conversations import __version__
@@ -17,6 +21,7 @@ from conversations.api.envelope import ERRORS
 from schemas.base import QuerySchema, RequestSchema
 from tools.openapi import responses
 from tools.openapi.operations import IF_NONE_MATCH, OPERATIONS, Operation
+from tools.openapi.responses import Json
 
 TITLE = "Conversations"
 
@@ -84,7 +89,7 @@ HEADERS = {
 }
 
 
-def build(app: Flask) -> dict:
+def build(app: Flask) -> Json:
     """Return the document of the application's routes."""
     plugin = MarshmallowPlugin()
     spec = APISpec(
@@ -96,7 +101,8 @@ def build(app: Flask) -> dict:
         servers=[{"url": "."}],
         plugins=[plugin],
     )
-    plugin.converter.add_attribute_function(mend_property)
+    # The plugin has a converter as soon as it belongs to a document.
+    cast(OpenAPIConverter, plugin.converter).add_attribute_function(mend_property)
     for name, scheme in SECURITY_SCHEMES.items():
         spec.components.security_scheme(name, scheme)
     for name, (description, schema) in HEADERS.items():
@@ -113,7 +119,7 @@ def build(app: Flask) -> dict:
     return {"openapi": document["openapi"], **document}
 
 
-def mend_property(converter, field, ret: dict) -> dict:
+def mend_property(_: OpenAPIConverter, field: Field[Any], ret: Json) -> Json:
     """Add what apispec leaves out, and take out defaults of None: a query has no null to send.
 
     What may be left out of a body may be null.
@@ -131,7 +137,7 @@ def mend_property(converter, field, ret: dict) -> dict:
     return mended
 
 
-def nest_properties(schema: dict) -> None:
+def nest_properties(schema: Json) -> None:
     """Turn the properties whose names are paths, such as `data.payload.id`, into nested objects."""
     for path, part in list(schema.get("properties", {}).items()):
         *parents, name = path.split(".")
@@ -148,7 +154,7 @@ def nest_properties(schema: dict) -> None:
             require(schema, path)
 
 
-def require(schema: dict, path: str) -> None:
+def require(schema: Json, path: str) -> None:
     """Make a property and the objects around it required."""
     for name in path.split("."):
         required = schema.setdefault("required", [])
@@ -162,11 +168,11 @@ def error_name(status: int) -> str:
     return ERRORS[status][0].title().replace("_", "")
 
 
-def error_response(status: int) -> dict:
+def error_response(status: int) -> Json:
     """Return the response of an error."""
     code, message = ERRORS[status]
-    error = {"code": code, "message": message, "request_id": "01JTBQH2FZ8K1RXC0WJ4Z9P3VM"}
-    schema = responses.FailureSchema
+    error: Json = {"code": code, "message": message, "request_id": "01JTBQH2FZ8K1RXC0WJ4Z9P3VM"}
+    schema: type[Schema] = responses.FailureSchema
     if status == 422:
         schema, error = responses.ValidationFailureSchema, error | {"details": EXAMPLE_DETAILS}
     return {
@@ -178,7 +184,7 @@ def error_response(status: int) -> dict:
     }
 
 
-def header_references(names) -> dict:
+def header_references(names: Iterable[str]) -> Json:
     """Return references to these headers and to the one that every response has."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", *names)}
 
@@ -187,8 +193,8 @@ def add_operation(
     spec: APISpec, name: str, operation: Operation, rule: Rule, scope: str | None
 ) -> None:
     """Add one operation under its route."""
-    (method,) = rule.methods - {"HEAD", "OPTIONS"}
-    content = {"operationId": name, "tags": [operation.tag], "summary": operation.summary}
+    (method,) = cast(set[str], rule.methods) - {"HEAD", "OPTIONS"}
+    content: Json = {"operationId": name, "tags": [operation.tag], "summary": operation.summary}
     errors = list(operation.errors)
     description = operation.description
     if scope:
@@ -213,9 +219,11 @@ def add_operation(
     spec.path(path, operations={method.lower(): content})
 
 
-def answer_response(description: str, schema: type[Schema] | str | None, headers) -> dict:
+def answer_response(
+    description: str, schema: type[Schema] | str | None, headers: Iterable[str]
+) -> Json:
     """Return the response of a success, whose schema may be no more than a media type."""
-    response = {"description": description, "headers": header_references(headers)}
+    response: Json = {"description": description, "headers": header_references(headers)}
     if isinstance(schema, str):
         response["content"] = {schema: EXAMPLES.get(schema, {})}
     elif schema:
@@ -223,7 +231,7 @@ def answer_response(description: str, schema: type[Schema] | str | None, headers
     return response
 
 
-def add_examples(document: dict) -> None:
+def add_examples(document: Json) -> None:
     """Make an example of every body that has none, out of the examples of its fields."""
     schemas = document["components"]["schemas"]
     for operations in document["paths"].values():
@@ -234,7 +242,7 @@ def add_examples(document: dict) -> None:
                         content["example"] = sample(content["schema"], schemas)
 
 
-def sample(schema: dict, schemas: dict):
+def sample(schema: Json, schemas: Json) -> Any:
     """Return an example of a schema; null where none is given."""
     schema = schema.get("anyOf", [schema])[0]
     if "examples" in schema or "const" in schema:

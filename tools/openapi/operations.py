@@ -1,6 +1,6 @@
 """What each view does, in words and schemas, for the OpenAPI document."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from marshmallow import Schema
 
@@ -58,13 +58,13 @@ class Operation(NamedTuple):
     errors: tuple[int, ...] = ()
     query: type[Schema] | None = None
     body: type[Schema] | None = None
-    parameters: tuple[dict, ...] = ()
+    parameters: tuple[responses.Json, ...] = ()
     headers: tuple[str, ...] = ()
     media_type: str = "application/json"
     is_hook: bool = False
 
 
-def hook(carrier: str, body: type[Schema], **fields) -> Operation:
+def hook(carrier: str, body: type[Schema], **fields: Any) -> Operation:
     """Return the operation of a hook."""
     return Operation(
         "Hooks",

@@ -3,9 +3,13 @@
 The service serializes nothing through these schemas: the queries name the fields of a response.
 """
 
+from typing import Any
+
 from marshmallow import EXCLUDE, Schema, fields
 
 from schemas.fields import Choice, Flag, Instant, MediaUrls, PhoneNumber, Strict, Uuid
+
+Json = dict[str, Any]
 
 TEXT = {"type": "string"}
 COUNT = {"type": "integer", "minimum": 0}
@@ -17,7 +21,7 @@ REQUEST_ID = {"type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"}
 class Value(Strict):
     """A value that never comes in and so needs no check, only a description."""
 
-    def __init__(self, json_schema: dict, **kwargs):
+    def __init__(self, json_schema: Json, **kwargs: Any):
         self.json_schema = json_schema
         super().__init__(**kwargs)
 
@@ -32,7 +36,7 @@ class PartSchema(Schema):
 
         unknown = EXCLUDE
 
-    def on_bind_field(self, field_name: str, field_obj: fields.Field) -> None:
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         """Make every other field required."""
         field_obj.required = field_name not in self.optional
 
@@ -173,7 +177,7 @@ class ListMetaSchema(PartSchema):
     )
 
 
-def first_of(total: int, next_cursor: str) -> dict:
+def first_of(total: int, next_cursor: str) -> Json:
     """Return the meta of a first page of one row."""
     return {"total": total, "limit": 1, "offset": 0, "next_cursor": next_cursor}
 
@@ -217,7 +221,7 @@ class ReadinessSchema(HealthSchema):
 class ErrorSchema(PartSchema):
     """What went wrong."""
 
-    optional = ("details",)
+    optional: tuple[str, ...] = ("details",)
 
     code = Value(TEXT, description="For programs.")
     message = Value(TEXT, description="For people.")
