@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 import pytest
 
 from tests.conftest import DATABASE_URL, contact, new_organization
@@ -82,17 +83,29 @@ def test_a_service_that_is_away_is_unavailable_in_the_envelope():
         assert response.headers["Retry-After"] == "1"
 
 
-def test_smsgate_alone_may_send_more_and_no_more_than_16_mib(front):
+def test_smsgate_alone_may_send_pictures_and_no_more_than_16_mib(front):
     url, _ = front
+    alice = new_organization(None)
     mib = 1024 * 1024
-    for path, size in (("/v1/hooks/smsgate", 16 * mib), ("/v1/hooks/telnyx", mib)):
-        # Without a key, so that it is nginx that refuses the size.
-        statuses = [
-            httpx.post(f"{url}{path}", content=b"x" * count, timeout=60).status_code
-            for count in (size, size + 1)
-        ]
-        assert statuses[0] != 413, path
-        assert statuses[1] == 413, path
+    payload = {"sender": contact(1), "recipient": alice.number, "body": "Look", "attachments": [""]}
+    event = {
+        "event": "mms:downloaded",
+        "payload": {**payload, "receivedAt": "2026-04-28T12:00:01Z"},
+    }
+    event["payload"]["messageId"] = "picture"
+    event["payload"]["attachments"][0] = "x" * (16 * mib - len(orjson.dumps(event)))
+    body = orjson.dumps(event)
+    assert len(body) == 16 * mib
+    headers = alice.auth | {"Content-Type": "application/json"}
+    with httpx.Client(headers=headers, timeout=60) as client:
+        recorded = client.post(f"{url}/v1/hooks/smsgate", content=body)
+        assert (recorded.status_code, recorded.json()["data"]["recorded"]) == (200, 1), (
+            recorded.text
+        )
+        refused = client.post(f"{url}/v1/hooks/smsgate", content=body + b" ")
+        assert_refusal(refused, 413, "PAYLOAD_TOO_LARGE")
+        refused = client.post(f"{url}/v1/hooks/telnyx", content=b"x" * (mib + 1))
+        assert_refusal(refused, 413, "PAYLOAD_TOO_LARGE")
 
 
 REFUSED = {
