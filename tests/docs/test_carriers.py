@@ -1,14 +1,19 @@
 """The recipes of docs/carriers.md, run as they are printed against a running service."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
-from urllib.parse import quote
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from urllib.parse import parse_qsl, quote
 
 import pytest
 
 from tests.api.hooks import Hook
+from tests.command_line import flask
 from tests.conftest import DATABASE_URL, contact, new_organization
 from tests.servers import ROOT, running_service
 
@@ -46,7 +51,7 @@ def run(script: str, service, hook, *arguments: str, text: str = "", **env: str)
 
 
 def test_every_recipe_is_run_below():
-    assert set(RECIPES) == {"gammu", "kannel", "script"}
+    assert set(RECIPES) == {"gammu", "httpsms", "kannel", "script"}
 
 
 @pytest.mark.parametrize(
@@ -113,3 +118,53 @@ def test_a_script_records_what_a_program_exchanges_once(service, inbox, directio
 def test_every_carrier_of_the_document_has_its_hook(app):
     rules = {rule.rule for rule in app.url_map.iter_rules() if "/hooks/" in rule.rule}
     assert set(re.findall(r"^\| [^|]+ \| `(/v1/hooks/\w+)` \|", DOCUMENT, re.MULTILINE)) == rules
+
+
+class FakeHttpsms(BaseHTTPRequestHandler):
+    """An API of httpSMS with 25 contacts, of which the first has 45 messages."""
+
+    owner = "+15551112222"
+
+    def do_GET(self):
+        path, _, query = self.path.partition("?")
+        args = dict(parse_qsl(query))
+        contacts = [contact(n) for n in range(25)]
+        items = [{"contact": each, "owner": self.owner} for each in contacts]
+        if path == "/v1/messages":
+            count = 45 if args["contact"] == contacts[0] else 1
+            items = [self.message(args["contact"], n) for n in range(count)]
+        start, limit = int(args["skip"]), int(args["limit"])
+        is_right = self.headers["x-api-key"] == "secret" and args["owner"] == self.owner
+        body = {"data": items[start : start + limit] if limit <= 20 else [], "status": "success"}
+        self.send_response(200 if is_right else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def message(self, number: str, place: int) -> dict:
+        at = f"2026-04-28T12:00:{place:02}Z"
+        ends = {"owner": self.owner, "contact": number, "content": "back\\slash\n%s 👋"}
+        kind = {"type": "mobile-originated", "status": "received", "received_at": at}
+        return {"id": f"{number[1:]}-{place}", **ends, **kind}
+
+    def log_message(self, format, *args):
+        pass
+
+
+def test_the_history_of_httpsms_is_fetched_whole_and_imported(inbox, tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeHttpsms)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        origin = SimpleNamespace(url="")
+        env = {"HTTPSMS": f"http://127.0.0.1:{server.server_port}", "OWNER": FakeHttpsms.owner}
+        script = f"cd {tmp_path}\n{RECIPES['httpsms']}"
+        run(script, origin, inbox, HTTPSMS_KEY="secret", **env)
+        result = flask(
+            *("import-messages", inbox.organization.id, tmp_path / "httpsms.ndjson"),
+            *("--format", "httpsms"),
+        )
+        assert result.stdout == "imported 69, already there 0, skipped 0, refused 0\n"
+        with pytest.raises(AssertionError):
+            run(script, origin, inbox, HTTPSMS_KEY="wrong", **env)
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -14,6 +14,7 @@ import pytest
 from conversations.files import sms_backup
 from conversations.files.rows import Options
 from conversations.inbox import organizations
+from tests.api.hooks import Hook
 from tests.command_line import FLASK, ROOT, flask
 from tests.conftest import contact
 
@@ -223,6 +224,33 @@ def test_a_newer_backup_with_parts_in_another_order_brings_only_what_is_new(alic
     turned = f"{contact(2)}~{contact(1)}"
     new = [mms(turned, parts[::-1], people[::-1], 2, AT), mms(parts=parts[::-1], date=AT), sms()]
     assert imports(backup(*new, sms(body="new"))).stdout == tally(imported=1, there=4)
+
+
+def received(hook: Hook, body: str, at: str) -> dict:
+    """Let SMSGate's hook record a text of contact 1, and return the response."""
+    own = hook.organization.number
+    payload = {"sender": contact(1), "recipient": own, "message": body, "receivedAt": at}
+    payload |= {"messageId": "x", "simNumber": 1}
+    event = {"event": "sms:received", "id": "x", "deviceId": "d", "payload": payload}
+    response = hook.organization.client.post(f"/v1/hooks/smsgate?key={hook.key}", json=event)
+    assert response.status_code == 200, response.text
+    return response.json["data"]
+
+
+def test_what_the_hook_of_smsgate_has_recorded_is_already_there_in_either_order(alice, imports):
+    hook = Hook(alice)
+    texts = {n: (f"text {n} 👋", EPOCH + timedelta(milliseconds=AT + n * 1000)) for n in (1, 2)}
+    # The phone's own clock is some seconds off.
+    rows = [
+        sms(body=body, date=AT + n * 1000 + 2345, date_sent=AT + n * 1000)
+        for n, (body, _) in texts.items()
+    ]
+    assert received(hook, texts[1][0], texts[1][1].isoformat())["recorded"] == 1
+    assert imports(backup(*rows)).stdout == tally(imported=1, there=1)
+    late = texts[2][1] + timedelta(hours=2)
+    at = late.isoformat(timespec="milliseconds").replace("+00:00", "+02:00")
+    assert received(hook, texts[2][0], at)["already_there"] == 1
+    assert stored(alice).total() == 2
 
 
 def test_an_opt_out_in_a_backup_counts_and_a_subject_is_no_keyword(alice, imports):
