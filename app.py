@@ -1,5 +1,7 @@
 """The WSGI entry: create_app() builds the service, from its settings to its commands."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -32,6 +34,15 @@ class Service(Flask):
     """A Flask application that answers in the envelope where Flask itself would not."""
 
     request_class = StrictRequest
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is: none here is asynchronous, and Flask asks at each call."""
+        return func
+
+    def full_dispatch_request(self) -> Response:
+        """Respond with one connection for all queries, unless a slow body could hold it."""
+        with pool.one_check_out() if request.method in ("GET", "HEAD") else nullcontext():
+            return super().full_dispatch_request()
 
     def make_default_options_response(self) -> Response:
         """Return the methods of the route, in Allow and as data."""

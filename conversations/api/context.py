@@ -30,9 +30,11 @@ def current_context() -> RequestContext:
 
     It is made on first use, because an error may come before any hook of the request has run.
     """
-    if "context" not in g:
-        g.context = RequestContext()
-    return cast(RequestContext, g.context)
+    try:
+        return cast(RequestContext, g.context)
+    except AttributeError:
+        g.context = context = RequestContext()
+        return context
 
 
 def current_key() -> ApiKey:

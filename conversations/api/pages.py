@@ -56,7 +56,8 @@ def entity_tag(change_count: int) -> str:
     count means the same response (RFC 9110 section 8.8.3).
     """
     organization_id = current_key().organization_id
-    what = (request.full_path, organization_id.hex, str(change_count), __version__)
+    path, query = request.environ["PATH_INFO"], request.environ["QUERY_STRING"]
+    what = (path, query, organization_id.hex, str(change_count), __version__)
     return hashlib.sha256("\n".join(what).encode()).hexdigest()[:32]
 
 

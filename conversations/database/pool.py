@@ -163,9 +163,6 @@ class Database:
             connection = pool.getconn()
         try:
             yield connection
-        except STALE_SESSION:
-            connection.close()
-            raise
         finally:
             pool.putconn(connection)
 
@@ -213,6 +210,38 @@ def using(new: Database) -> Iterator[None]:
         new.close()
 
 
+class _Kept(threading.local):
+    """What a thread keeps of its first check-out, inside of one_check_out."""
+
+    stack: contextlib.ExitStack | None = None
+    connection: Connection | None = None
+
+
+_kept = _Kept()
+
+
+@contextlib.contextmanager
+def one_check_out() -> Iterator[None]:
+    """Keep the first connection to the primary that the block checks out, until the block ends.
+
+    A request then waits once for a connection, not for its key and for its page.
+    """
+    with contextlib.ExitStack() as stack:
+        _kept.stack = stack
+        try:
+            yield
+        finally:
+            _kept.stack = _kept.connection = None
+
+
+def _check_out(role: str) -> contextlib.AbstractContextManager[Connection]:
+    if _kept.stack is None or role != "primary":
+        return database.check_out(role)
+    if _kept.connection is None:
+        _kept.connection = _kept.stack.enter_context(database.check_out(role))
+    return contextlib.nullcontext(_kept.connection)
+
+
 @contextlib.contextmanager
 def connection(role: str = "primary") -> Iterator[Connection]:
     """Check out a connection for the block.
@@ -220,8 +249,12 @@ def connection(role: str = "primary") -> Iterator[Connection]:
     Raises Unavailable for what time can mend, Refused for what it cannot.
     """
     try:
-        with database.check_out(role) as checked_out:
-            yield checked_out
+        with _check_out(role) as checked_out:
+            try:
+                yield checked_out
+            except STALE_SESSION:
+                checked_out.close()
+                raise
     except SCHEMA_LACKS as error:
         raise SchemaBehind(_describe(error)) from error
     except LASTING as error:

@@ -5,6 +5,7 @@ import uuid
 from datetime import UTC, datetime
 
 import pytest
+from psycopg_pool import ConnectionPool
 
 from conversations.inbox import retention
 from schemas.fields import decode_base64url
@@ -456,3 +457,12 @@ def test_a_body_and_its_type_do_not_matter_to_a_get(alice):
     response = alice.client.get(PATH, data=b"\xff{", content_type="text/plain", headers=alice.auth)
     assert response.status_code == 200
     assert len(response.json["data"]) == 1
+
+
+def test_a_page_and_its_key_take_one_connection_for_one_wait(alice, monkeypatch):
+    alice.conversations()
+    waits = []
+    getconn = ConnectionPool.getconn
+    monkeypatch.setattr(ConnectionPool, "getconn", lambda *args: waits.append(1) or getconn(*args))
+    alice.conversations()
+    assert len(waits) == 1
