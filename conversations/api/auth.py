@@ -11,7 +11,7 @@ from conversations.database.pool import DatabaseError, Unavailable
 from conversations.inbox import api_keys
 
 # The scope that a key needs for each view, by the name of the view's function.
-SCOPES = {
+VIEW_SCOPES = {
     "list_conversations": "conversations:read",
     "list_messages": "conversations:read",
     "create_message": "messages:write",
@@ -35,8 +35,8 @@ def require_scopes(endpoints: Iterable[str]) -> None:
     """Raise LookupError if a view that needs a key, such as `v1.list_consent`, has no scope."""
     for endpoint in endpoints:
         blueprint, _, view = endpoint.rpartition(".")
-        if blueprint in KEYED_BLUEPRINTS and view not in SCOPES:
-            raise LookupError(f"{endpoint} has no scope in SCOPES")
+        if blueprint in KEYED_BLUEPRINTS and view not in VIEW_SCOPES:
+            raise LookupError(f"{endpoint} has no scope in VIEW_SCOPES")
 
 
 def authenticate() -> None:
@@ -68,7 +68,7 @@ def _let_in(tokens: list[str], challenges: list[str], has_one_scope: bool = Fals
     if api_key is None:
         raise ApiError(401, headers={"WWW-Authenticate": challenges})
     current_context().api_key = api_key
-    scope = SCOPES[(request.endpoint or "").rpartition(".")[2]]
+    scope = VIEW_SCOPES[(request.endpoint or "").rpartition(".")[2]]
     is_wide = has_one_scope and api_key.scopes != [scope]
     if scope not in api_key.scopes or is_wide:
         challenge = f'Bearer error="insufficient_scope", scope="{scope}"'

@@ -9,7 +9,7 @@ import pytest
 from ulid import ULID
 
 import app as service
-from conversations.api.auth import SCOPES
+from conversations.api.auth import VIEW_SCOPES
 from conversations.api.envelope import ERRORS
 from conversations.database import migrations
 from conversations.inbox import api_keys
@@ -27,7 +27,7 @@ METHODS = {
 }
 # The scope of each route of the API, by its path and method.
 V1_ROUTES = {
-    (rule.rule, method): SCOPES[rule.endpoint.rpartition(".")[2]]
+    (rule.rule, method): VIEW_SCOPES[rule.endpoint.rpartition(".")[2]]
     for rule in RULES
     if rule.rule.startswith("/v1")
     for method in rule.methods - {"HEAD", "OPTIONS"}

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
-from conversations.api.auth import SCOPES
+from conversations.api.auth import VIEW_SCOPES
 from conversations.api.envelope import ERRORS
 from conversations.inbox import api_keys
 from tests.api import hooks
@@ -281,7 +281,7 @@ def test_the_paths_are_the_ones_that_answer(app):
 
 def test_every_route_with_a_scope_asks_for_a_key_with_it(app):
     for endpoint, view in app.view_functions.items():
-        scope = SCOPES.get(view.__name__)
+        scope = VIEW_SCOPES.get(view.__name__)
         if endpoint.rpartition(".")[2] in operations():
             _, path, operation = operations()[view.__name__]
             ways = [{"key_in_query": []}, {"key_as_password": []}] if "/hooks/" in path else []
@@ -316,6 +316,13 @@ def test_every_example_fits_its_schema():
 
     visit(DOCUMENT)
     assert seen > 50
+
+
+def test_every_parameter_has_an_example_and_the_first_server_is_absolute():
+    # Postman makes up what has none, and takes the first server as it is.
+    for name, (_, _, operation) in operations().items():
+        assert all("example" in parameter for parameter in operation.get("parameters", ())), name
+    assert [server["url"] for server in DOCUMENT["servers"]] == ["http://localhost:8000", "."]
 
 
 def test_every_body_has_an_example():

@@ -7,7 +7,7 @@ import pytest
 
 import app as service
 from conversations import settings
-from conversations.api.auth import SCOPES
+from conversations.api.auth import VIEW_SCOPES
 from conversations.api.envelope import ERRORS
 from conversations.api.views import CREATE_MESSAGE, LIST_CONVERSATIONS
 from conversations.inbox import api_keys, demo
@@ -54,7 +54,7 @@ def test_every_route_is_in_the_readme_with_its_scope():
             continue  # The redirect to /inbox, and the files of the pages.
         (method,) = rule.methods - {"HEAD", "OPTIONS"}
         name = rule.endpoint.rpartition(".")[2]
-        actual[f"{method} {rule.rule}"] = SCOPES.get(name, "")
+        actual[f"{method} {rule.rule}"] = VIEW_SCOPES.get(name, "")
     assert documented == actual
     assert set(documented.values()) == {*api_keys.SCOPES, ""}
 

@@ -16,7 +16,7 @@ from marshmallow.fields import Field
 from werkzeug.routing import Rule
 
 from conversations import __version__
-from conversations.api.auth import SCOPES
+from conversations.api.auth import VIEW_SCOPES
 from conversations.api.envelope import ERRORS
 from schemas.base import QuerySchema, RequestSchema
 from tools.openapi import responses
@@ -76,6 +76,21 @@ ERROR_HEADERS = {
 }
 # Of answers that have no schema.
 EXAMPLES = {"text/xml": {"schema": responses.TEXT, "example": "<Response/>"}}
+EXAMPLE_PARAMETERS = {
+    "id": "JxHXrXXWLcV-S1QSpzzy4Q",
+    "contact_number": "+15554443333",
+    "cursor": "AAZQg_iKEkAnEdetddYtxX5LVBKnPPLh",
+    "limit": 50,
+    "phone_number_id": "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e",
+    "since": "2026-04-28T12:00:00Z",
+    "opted_in": True,
+    "order": "asc",
+    "number": "+15551112222",
+    "sim1": "+15551112222",
+    "sim2": "+15551113333",
+    "region": "US",
+    "If-None-Match": 'W/"755e48931063b20f81e508eb2c5114df"',
+}
 EXAMPLE_DETAILS = {"to": "must be E.164", "body": "must be 1..1600 chars"}
 
 HEADERS = {
@@ -97,8 +112,11 @@ def build(app: Flask) -> Json:
         version=__version__,
         openapi_version="3.1.0",
         info={"description": DESCRIPTION},
-        # Relative to the document, so that it is right under a prefix of a proxy too.
-        servers=[{"url": "."}],
+        # Programs such as Postman take the first as it is. The second is relative to the document.
+        servers=[
+            {"url": "http://localhost:8000", "description": "As `make run` serves it."},
+            {"url": ".", "description": "Where this document is."},
+        ],
         plugins=[plugin],
     )
     # The plugin has a converter as soon as it belongs to a document.
@@ -111,7 +129,7 @@ def build(app: Flask) -> Json:
         spec.components.response(error_name(status), error_response(status))
     rules = {rule.endpoint.rpartition(".")[2]: rule for rule in app.url_map.iter_rules()}
     for name, operation in OPERATIONS.items():
-        add_operation(spec, name, operation, rules[name], SCOPES.get(name))
+        add_operation(spec, name, operation, rules[name], VIEW_SCOPES.get(name))
     document = spec.to_dict()
     for schema in document["components"]["schemas"].values():
         nest_properties(schema)
@@ -232,10 +250,15 @@ def answer_response(
 
 
 def add_examples(document: Json) -> None:
-    """Make an example of every body that has none, out of the examples of its fields."""
+    """Make an example of every body that has none, out of the examples of its fields.
+
+    Every parameter gets one too: where there is none, Postman makes one up.
+    """
     schemas = document["components"]["schemas"]
     for operations in document["paths"].values():
         for operation in operations.values():
+            for parameter in operation.get("parameters", ()):
+                parameter["example"] = EXAMPLE_PARAMETERS[parameter["name"]]
             for body in (operation.get("requestBody", {}), *operation["responses"].values()):
                 for content in body.get("content", {}).values():
                     if "schema" in content and "example" not in content:

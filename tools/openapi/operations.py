@@ -17,7 +17,7 @@ from schemas import (
 )
 from schemas.base import PageSchema
 from schemas.fields import PhoneNumber
-from schemas.hooks import HookQuerySchema
+from schemas.hooks import HookQuerySchema, SmsgateQuerySchema
 from tools.openapi import responses
 
 PAGES = """
@@ -76,7 +76,7 @@ def hook(carrier: str, body: type[Schema], **fields: Any) -> Operation:
         "the password of Basic.",
         fields.pop("answers", {200: ("What was done.", responses.HookResponseSchema)}),
         errors=(400, 413, 415, 422),
-        query=HookQuerySchema,
+        query=fields.pop("query", HookQuerySchema),
         body=body,
         is_hook=True,
         **fields,
@@ -172,7 +172,7 @@ OPERATIONS = {
         media_type="application/x-www-form-urlencoded",
     ),
     "receive_telnyx": hook("Telnyx", TelnyxReceivedSchema),
-    "receive_smsgate": hook("SMSGate", SmsgateSchema),
+    "receive_smsgate": hook("SMSGate", SmsgateSchema, query=SmsgateQuerySchema),
     "receive_httpsms": hook("httpSMS", HttpsmsSchema),
     "livez": Operation(
         "Service",
