@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,9 @@ def test_a_library_is_imported_only_by_the_wings_that_know_it(library):
 def test_no_imports_go_in_a_circle():
     order = graphlib.TopologicalSorter({path: own_imports(path) for path in FILES})
     assert set(order.static_order()) == set(FILES)
+
+
+def test_no_test_file_imports_another():
+    imports = re.compile(r"^from tests[.\w]*\.test_|^from tests[.\w]* import test_", re.MULTILINE)
+    files = (ROOT / "tests").rglob("test_*.py")
+    assert [str(path) for path in files if imports.search(path.read_text())] == []
