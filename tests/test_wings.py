@@ -83,21 +83,23 @@ def test_every_file_belongs_to_a_wing():
     assert wings == set(ARROWS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=str)
-def test_a_file_imports_only_what_its_wing_may(path):
-    wing = wing_of(path.with_suffix("").parts)
-    imported = {wing_of(file.with_suffix("").parts) for file in own_imports(path)}
-    assert imported - {wing, "__init__"} <= ARROWS[wing]
+def test_a_file_imports_only_what_its_wing_may(subtests):
+    for path in FILES:
+        with subtests.test(path=path):
+            wing = wing_of(path.with_suffix("").parts)
+            imported = {wing_of(file.with_suffix("").parts) for file in own_imports(path)}
+            assert imported - {wing, "__init__"} <= ARROWS[wing]
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
-def test_a_library_is_imported_only_by_the_wings_that_know_it(library):
-    users = {
-        wing_of(path.with_suffix("").parts)
-        for path in FILES
-        if library in {parts[0] for parts in IMPORTS[path]}
-    }
-    assert users == LIBRARIES[library]
+def test_a_library_is_imported_only_by_the_wings_that_know_it(subtests):
+    for library, knowing in LIBRARIES.items():
+        with subtests.test(library=library):
+            users = {
+                wing_of(path.with_suffix("").parts)
+                for path in FILES
+                if library in {parts[0] for parts in IMPORTS[path]}
+            }
+            assert users == knowing
 
 
 def test_no_imports_go_in_a_circle():

@@ -89,23 +89,24 @@ def test_every_wrong_character_is_noticed(random, place, wrong):
     assert api_keys.is_well_formed(typo) == (typo == key)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda key: key[:-1],
-        lambda key: key + "0",
-        lambda key: key + "\n",
-        lambda key: " " + key,
-        lambda key: key.replace("am_live_", "am_test_"),
-        lambda key: key.replace("am_live_", "AM_LIVE_"),
-        lambda key: key[8:],
-        lambda key: key[:9] + key[10] + key[9] + key[11:] if key[9] != key[10] else key[:-1],
-        lambda key: key[:20] + "\u0661" + key[21:],
-        lambda key: "",
-    ],
-)
-def test_whatever_mint_cannot_have_returned_is_refused(change):
-    assert not api_keys.is_well_formed(change(api_keys.new_key()))
+CHANGES = [
+    lambda key: key[:-1],
+    lambda key: key + "0",
+    lambda key: key + "\n",
+    lambda key: " " + key,
+    lambda key: key.replace("am_live_", "am_test_"),
+    lambda key: key.replace("am_live_", "AM_LIVE_"),
+    lambda key: key[8:],
+    lambda key: key[:9] + key[10] + key[9] + key[11:] if key[9] != key[10] else key[:-1],
+    lambda key: key[:20] + "\u0661" + key[21:],
+    lambda key: "",
+]
+
+
+def test_whatever_mint_cannot_have_returned_is_refused(subtests):
+    for change in CHANGES:
+        with subtests.test(change=change):
+            assert not api_keys.is_well_formed(change(api_keys.new_key()))
 
 
 # The look-up

@@ -185,31 +185,32 @@ def test_an_incoming_request_id_is_logged_but_never_taken_for_ours(
 # Routes
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("/nowhere", "/v1", "/v1/", "/v2/conversations", "/V1/conversations", "/v1/Conversations"),
-        *(f"{LIST}/", f"{LIST}//", "/v1//conversations", f"{LIST}//messages", f"{LIST}/messages"),
-        *(f"{LIST}/{'A' * 22}", f"{LIST}/{'A' * 22}/messages/", f"{LIST}/{'A' * 22}//messages"),
-        *(f"{LIST}/{'A' * 22}/messages/x", "/v1/messages/", "/v1/consent/", "/v1/messages/x"),
-        *(
-            "/livez/",
-            "/readyz/",
-            "/docs/",
-            "/inbox/",
-            "/openapi.json/",
-            "/static/x",
-            "/favicon.ico",
-            "/.git",
-        ),
-        *("/%00", "/%FF", f"{LIST}%00", f"{LIST}%2F", "/..%2F..%2Fetc"),
-        *(f"{LIST};x=1", f"{LIST}.json", "/v1/conversations%20", "/" + "x" * 2000),
-    ],
-)
-def test_an_unknown_path_is_a_404_and_never_a_redirect(alice, path):
-    assert_error(alice.get(path), 404, "NOT_FOUND")
-    assert_error(alice.client.get(path), 404, "NOT_FOUND")
-    assert_error(alice.client.post(path, data=b"x"), 404, "NOT_FOUND")
+UNKNOWN = [
+    *("/nowhere", "/v1", "/v1/", "/v2/conversations", "/V1/conversations", "/v1/Conversations"),
+    *(f"{LIST}/", f"{LIST}//", "/v1//conversations", f"{LIST}//messages", f"{LIST}/messages"),
+    *(f"{LIST}/{'A' * 22}", f"{LIST}/{'A' * 22}/messages/", f"{LIST}/{'A' * 22}//messages"),
+    *(f"{LIST}/{'A' * 22}/messages/x", "/v1/messages/", "/v1/consent/", "/v1/messages/x"),
+    *(
+        "/livez/",
+        "/readyz/",
+        "/docs/",
+        "/inbox/",
+        "/openapi.json/",
+        "/static/x",
+        "/favicon.ico",
+        "/.git",
+    ),
+    *("/%00", "/%FF", f"{LIST}%00", f"{LIST}%2F", "/..%2F..%2Fetc"),
+    *(f"{LIST};x=1", f"{LIST}.json", "/v1/conversations%20", "/" + "x" * 2000),
+]
+
+
+def test_an_unknown_path_is_a_404_and_never_a_redirect(alice, subtests):
+    for path in UNKNOWN:
+        with subtests.test(path=path):
+            assert_error(alice.get(path), 404, "NOT_FOUND")
+            assert_error(alice.client.get(path), 404, "NOT_FOUND")
+            assert_error(alice.client.post(path, data=b"x"), 404, "NOT_FOUND")
 
 
 def test_the_one_redirect_is_from_the_root_to_the_inbox(client):
@@ -218,89 +219,102 @@ def test_the_one_redirect_is_from_the_root_to_the_inbox(client):
     assert response.headers["Location"] == "inbox"  # Relative, as a proxy's prefix needs it.
 
 
-@pytest.mark.parametrize("path", sorted(METHODS))
-def test_a_wrong_method_is_a_405_that_names_the_right_ones(client, path):
-    allowed = METHODS[path]
-    assert allowed <= {"GET", "HEAD", "OPTIONS", "POST"}
-    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"} - allowed:
-        response = client.open(fill(path), method=method)
-        assert response.status_code == 405
-        assert set(response.headers["Allow"].split(", ")) == allowed
-        if method != "HEAD":
-            assert_error(response, 405, "METHOD_NOT_ALLOWED")
+def test_a_wrong_method_is_a_405_that_names_the_right_ones(client, subtests):
+    for path in sorted(METHODS):
+        with subtests.test(path=path):
+            allowed = METHODS[path]
+            assert allowed <= {"GET", "HEAD", "OPTIONS", "POST"}
+            for method in {
+                "GET",
+                "HEAD",
+                "POST",
+                "PUT",
+                "PATCH",
+                "DELETE",
+                "TRACE",
+                "BREW",
+            } - allowed:
+                response = client.open(fill(path), method=method)
+                assert response.status_code == 405
+                assert set(response.headers["Allow"].split(", ")) == allowed
+                if method != "HEAD":
+                    assert_error(response, 405, "METHOD_NOT_ALLOWED")
 
 
-@pytest.mark.parametrize("path", sorted(METHODS))
-def test_options_needs_no_key_and_names_the_methods(client, path):
-    for headers in ({}, {"Authorization": "Bearer x"}):
-        response = client.options(fill(path), headers=headers)
-        assert response.status_code == 200
-        assert set(response.headers["Allow"].split(", ")) == METHODS[path]
-        assert response.json["success"] is True
+def test_options_needs_no_key_and_names_the_methods(client, subtests):
+    for path in sorted(METHODS):
+        with subtests.test(path=path):
+            for headers in ({}, {"Authorization": "Bearer x"}):
+                response = client.options(fill(path), headers=headers)
+                assert response.status_code == 200
+                assert set(response.headers["Allow"].split(", ")) == METHODS[path]
+                assert response.json["success"] is True
 
 
-@pytest.mark.parametrize(
-    "path", [LIST, f"{LIST}?limit=0", "/nowhere", "/livez", f"{LIST}/x/messages"]
-)
-@pytest.mark.parametrize("authorized", [True, False])
-def test_head_answers_as_get_without_the_body(alice, path, authorized):
-    headers = alice.auth if authorized else {}
-    got, head = alice.client.get(path, headers=headers), alice.client.head(path, headers=headers)
-    assert head.status_code == got.status_code
-    assert head.data == b""
-    assert head.headers["Content-Length"] == str(len(got.data))
-    assert list(head.headers.keys()) == list(got.headers.keys())
+PATHS = [LIST, f"{LIST}?limit=0", "/nowhere", "/livez", f"{LIST}/x/messages"]
+
+
+def test_head_answers_as_get_without_the_body(alice, subtests):
+    for authorized in (True, False):
+        for path in PATHS:
+            with subtests.test(authorized=authorized, path=path):
+                headers = alice.auth if authorized else {}
+                got, head = (
+                    alice.client.get(path, headers=headers),
+                    alice.client.head(path, headers=headers),
+                )
+                assert head.status_code == got.status_code
+                assert head.data == b""
+                assert head.headers["Content-Length"] == str(len(got.data))
+                assert list(head.headers.keys()) == list(got.headers.keys())
 
 
 # Keys and scopes
 
 
-@pytest.mark.parametrize(("path", "method"), sorted(V1_ROUTES))
-def test_every_v1_route_requires_a_key(client, path, method):
-    response = client.open(fill(path), method=method)
-    assert_error(response, 401, "UNAUTHORIZED")
-    basic = ['Basic realm="conversations"'] if path.startswith("/v1/hooks/") else []
-    assert response.headers.getlist("WWW-Authenticate") == [*basic, "Bearer"]
+def test_every_v1_route_requires_a_key(client, subtests):
+    for path, method in sorted(V1_ROUTES):
+        with subtests.test(path=path, method=method):
+            response = client.open(fill(path), method=method)
+            assert_error(response, 401, "UNAUTHORIZED")
+            basic = ['Basic realm="conversations"'] if path.startswith("/v1/hooks/") else []
+            assert response.headers.getlist("WWW-Authenticate") == [*basic, "Bearer"]
 
 
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        *(
-            "",
-            "Bearer",
-            "Bearer ",
-            "Bearer  ",
-            "{key}",
-            "Basic {key}",
-            "Token {key}",
-            "Bearer: {key}",
-        ),
-        *("Bearer {key}x", "Bearer x{key}", "Bearer {key},", "Bearer {key} {key}", "Bearer\t{key}"),
-        *('Bearer "{key}"', "Bearer {key}, Bearer {key}", "Bearer token={key}", "Bearer{key}"),
-        *("Bearer {upper}", "Bearer {short}", "Bearer {typo}", "Bearer {unknown}", "Bearer \u00e9"),
-        "Bearer am_live_" + "\u0661" * 34,
-    ],
-)
-def test_whatever_is_not_a_live_key_gets_the_same_401(alice, authorization):
-    typo = alice.key[:20] + ("a" if alice.key[20] != "a" else "b") + alice.key[21:]
-    header = authorization.format(
-        key=alice.key,
-        upper=alice.key.upper(),
-        short=alice.key[:-1],
-        typo=typo,
-        unknown=api_keys.new_key(),
-    )
-    for path in (LIST, f"{LIST}/{'A' * 22}/messages"):
-        response = alice.client.get(path, headers={"Authorization": header})
-        assert_error(response, 401, "UNAUTHORIZED")
-        assert response.headers["WWW-Authenticate"] == "Bearer"
+NO_KEYS = [
+    *("", "Bearer", "Bearer ", "Bearer  ", "{key}", "Basic {key}", "Token {key}", "Bearer: {key}"),
+    *("Bearer {key}x", "Bearer x{key}", "Bearer {key},", "Bearer {key} {key}", "Bearer\t{key}"),
+    *('Bearer "{key}"', "Bearer {key}, Bearer {key}", "Bearer token={key}", "Bearer{key}"),
+    *("Bearer {upper}", "Bearer {short}", "Bearer {typo}", "Bearer {unknown}", "Bearer \u00e9"),
+    "Bearer am_live_" + "\u0661" * 34,
+]
 
 
-@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer ", "Bearer   "])
-def test_the_scheme_is_read_without_regard_to_case(alice, scheme):
-    response = alice.client.get(LIST, headers={"Authorization": f"{scheme} {alice.key}"})
-    assert response.status_code == 200
+def test_whatever_is_not_a_live_key_gets_the_same_401(alice, subtests):
+    for authorization in NO_KEYS:
+        with subtests.test(authorization=authorization):
+            typo = alice.key[:20] + ("a" if alice.key[20] != "a" else "b") + alice.key[21:]
+            header = authorization.format(
+                key=alice.key,
+                upper=alice.key.upper(),
+                short=alice.key[:-1],
+                typo=typo,
+                unknown=api_keys.new_key(),
+            )
+            for path in (LIST, f"{LIST}/{'A' * 22}/messages"):
+                response = alice.client.get(path, headers={"Authorization": header})
+                assert_error(response, 401, "UNAUTHORIZED")
+                assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+SCHEMES = ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer ", "Bearer   "]
+
+
+def test_the_scheme_is_read_without_regard_to_case(alice, subtests):
+    for scheme in SCHEMES:
+        with subtests.test(scheme=scheme):
+            response = alice.client.get(LIST, headers={"Authorization": f"{scheme} {alice.key}"})
+            assert response.status_code == 200
 
 
 def test_every_scope_is_the_scope_of_the_routes_that_need_it():
@@ -319,20 +333,21 @@ def test_every_scope_is_the_scope_of_the_routes_that_need_it():
     assert set(V1_ROUTES.values()) == set(api_keys.SCOPES)
 
 
-@pytest.mark.parametrize(("path", "method"), sorted(V1_ROUTES))
-def test_every_v1_route_requires_its_scope_and_no_other(client, path, method):
-    scope = V1_ROUTES[path, method]
-    others = [other for other in api_keys.SCOPES if other != scope]
-    outsider = new_organization(client, scopes=others)
-    response = client.open(fill(path), method=method, headers=outsider.auth)
-    assert_error(response, 403, "FORBIDDEN")
-    assert response.json["error"]["message"] == "missing required scope"
-    challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
-    assert response.headers["WWW-Authenticate"] == challenge
+def test_every_v1_route_requires_its_scope_and_no_other(client, subtests):
+    for path, method in sorted(V1_ROUTES):
+        with subtests.test(path=path, method=method):
+            scope = V1_ROUTES[path, method]
+            others = [other for other in api_keys.SCOPES if other != scope]
+            outsider = new_organization(client, scopes=others)
+            response = client.open(fill(path), method=method, headers=outsider.auth)
+            assert_error(response, 403, "FORBIDDEN")
+            assert response.json["error"]["message"] == "missing required scope"
+            challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+            assert response.headers["WWW-Authenticate"] == challenge
 
-    insider = new_organization(client, scopes=[scope])
-    response = client.open(fill(path), method=method, headers=insider.auth)
-    assert response.status_code in (200, 404, 415)
+            insider = new_organization(client, scopes=[scope])
+            response = client.open(fill(path), method=method, headers=insider.auth)
+            assert response.status_code in (200, 404, 415)
 
 
 # The order of checks

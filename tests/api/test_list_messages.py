@@ -203,32 +203,33 @@ def test_two_contacts_and_two_numbers_do_not_mix(alice):
         assert row["body"] == f"{conversation['phone_number']} {number}"
 
 
-@pytest.mark.parametrize(
-    "malformed",
-    [
-        "x",
-        "A" * 21,
-        "A" * 23,
-        "A" * 24,
-        "A" * 21 + "=",
-        "A" * 22 + "==",
-        "A" * 21 + "B",
-        "A" * 21 + "+",
-        "A" * 21 + "é",
-        "A" * 21 + "%00",
-        "%00" + "A" * 22,
-        "A" * 22 + "%0A",
-        "%20" + "A" * 22,
-        "A" * 11 + "%20" + "A" * 11,
-        "%F0%9F%92%A9",
-        "%FF" * 22,
-        "%ED%A0%80",
-        str(uuid.UUID(int=0)),
-    ],
-)
-def test_refuses_a_malformed_id(alice, malformed):
-    details = {"id": "must be the id of a conversation"}
-    assert_error(alice.get(path_of(malformed)), 400, "INVALID_INPUT", **details)
+MALFORMED = [
+    "x",
+    "A" * 21,
+    "A" * 23,
+    "A" * 24,
+    "A" * 21 + "=",
+    "A" * 22 + "==",
+    "A" * 21 + "B",
+    "A" * 21 + "+",
+    "A" * 21 + "é",
+    "A" * 21 + "%00",
+    "%00" + "A" * 22,
+    "A" * 22 + "%0A",
+    "%20" + "A" * 22,
+    "A" * 11 + "%20" + "A" * 11,
+    "%F0%9F%92%A9",
+    "%FF" * 22,
+    "%ED%A0%80",
+    str(uuid.UUID(int=0)),
+]
+
+
+def test_refuses_a_malformed_id(alice, subtests):
+    for malformed in MALFORMED:
+        with subtests.test(malformed=malformed):
+            details = {"id": "must be the id of a conversation"}
+            assert_error(alice.get(path_of(malformed)), 400, "INVALID_INPUT", **details)
 
 
 def test_an_unknown_id_and_a_foreign_one_get_the_same_answer(alice, bob, conversation):
@@ -263,28 +264,29 @@ def test_consent_without_a_message_is_no_conversation(alice):
     assert_error(alice.get(path_of(consent_only)), 404, "NOT_FOUND")
 
 
-@pytest.mark.parametrize(
-    "limit",
-    [
-        "",
-        "0",
-        "201",
-        "-1",
-        "+5",
-        "5.0",
-        "007",
-        "1_0",
-        "\u0665",
-        "5 ",
-        " 5",
-        "1e1",
-        "5\0",
-        "9" * 5000,
-    ],
-)
-def test_refuses_a_limit_that_is_not_1_to_200(alice, conversation, limit):
-    response = alice.get(conversation, {"limit": limit})
-    assert_error(response, 422, "VALIDATION_FAILED", limit="must be 1..200")
+LIMITS = [
+    "",
+    "0",
+    "201",
+    "-1",
+    "+5",
+    "5.0",
+    "007",
+    "1_0",
+    "\u0665",
+    "5 ",
+    " 5",
+    "1e1",
+    "5\0",
+    "9" * 5000,
+]
+
+
+def test_refuses_a_limit_that_is_not_1_to_200(alice, conversation, subtests):
+    for limit in LIMITS:
+        with subtests.test(limit=limit):
+            response = alice.get(conversation, {"limit": limit})
+            assert_error(response, 422, "VALIDATION_FAILED", limit="must be 1..200")
 
 
 @pytest.mark.parametrize("limit", ["1", "200"])
@@ -292,28 +294,29 @@ def test_takes_the_bounds_of_limit(alice, conversation, limit):
     assert alice.get(conversation, {"limit": limit}).json["meta"]["limit"] == int(limit)
 
 
-@pytest.mark.parametrize(
-    "cursor",
-    [
-        "",
-        "x",
-        "A" * 31,
-        "A" * 33,
-        "A" * 32 + "=",
-        "A" * 31 + "+",
-        "A" * 31 + "/",
-        "A" * 31 + "\0",
-        "A" * 31 + "é",
-        " " + "A" * 32,
-        "A" * 32 + "\n",
-        "f" + "_" * 31,
-        "g" + "A" * 31,
-    ],
-)
-def test_refuses_a_cursor_it_cannot_have_issued(alice, conversation, cursor):
-    sentence = "must be a next_cursor of an earlier answer"
-    response = alice.get(conversation, {"cursor": cursor})
-    assert_error(response, 422, "VALIDATION_FAILED", cursor=sentence)
+CURSORS = [
+    "",
+    "x",
+    "A" * 31,
+    "A" * 33,
+    "A" * 32 + "=",
+    "A" * 31 + "+",
+    "A" * 31 + "/",
+    "A" * 31 + "\0",
+    "A" * 31 + "é",
+    " " + "A" * 32,
+    "A" * 32 + "\n",
+    "f" + "_" * 31,
+    "g" + "A" * 31,
+]
+
+
+def test_refuses_a_cursor_it_cannot_have_issued(alice, conversation, subtests):
+    for cursor in CURSORS:
+        with subtests.test(cursor=cursor):
+            sentence = "must be a next_cursor of an earlier answer"
+            response = alice.get(conversation, {"cursor": cursor})
+            assert_error(response, 422, "VALIDATION_FAILED", cursor=sentence)
 
 
 def test_refuses_unknown_and_repeated_parameters_by_name(alice, conversation):
