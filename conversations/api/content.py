@@ -9,14 +9,15 @@ from typing import Any
 from flask import request
 from werkzeug.exceptions import HTTPException
 
+from conversations.api.context import current_context
 from conversations.api.envelope import RETRY_AFTER_SECONDS, ApiError
 from schemas.strict_json import load_json
 
 MAX_FORM_FIELDS = 1000
 ESCAPED = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 
-# Of calls that are larger than others may be, as many are in memory at once as have a place here.
-_large_calls = threading.Semaphore(2)
+# As many calls that are larger than others may be are in memory at once.
+large_calls = threading.Semaphore(2)
 LARGE_CALL_WAIT_SECONDS = 5.0
 
 
@@ -28,14 +29,15 @@ def large_body(max_bytes: int) -> Iterator[None]:
     """
     usual, length = request.max_content_length or 0, request.content_length
     is_large = length is None or length > usual
-    if is_large and not _large_calls.acquire(timeout=LARGE_CALL_WAIT_SECONDS):
+    if is_large and not large_calls.acquire(timeout=LARGE_CALL_WAIT_SECONDS):
+        current_context().reasons.append("too many large calls at once")
         raise ApiError(503, headers={"Retry-After": RETRY_AFTER_SECONDS})
     try:
         request.max_content_length = max_bytes
         yield
     finally:
         if is_large:
-            _large_calls.release()
+            large_calls.release()
 
 
 def json_object(may_be_empty: bool = False) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from conversations.api import content
 from conversations.inbox.message_ids import smsgate_message_id
 from conversations.inbox.organizations import get_id_namespace
 from tests.api import hooks
 from tests.api.hooks import AT, MAKE, NAMES, Hook, put
-from tests.conftest import contact, new_organization
+from tests.conftest import assert_error, contact, new_organization
 
 OWN, OTHER, FOREIGN = "+15551112222", "+4915112345678", contact(9)
 PICTURE = base64.b64encode(bytes(range(256)) * 4096).decode()
@@ -401,6 +402,18 @@ def test_a_call_of_smsgate_may_have_16_mib_and_others_1_mib(alice, hook, gateway
     assert hook.call("smsgate", event).status_code == 413
     content = put(MAKE[gateway](alice.number), NAMES[gateway]["text"], "x" * 2**20)
     assert hook.call(gateway, content).status_code == (200 if gateway == "smsgate" else 413)
+
+
+def test_a_third_large_call_waits_for_its_place(alice, hook, reasons, monkeypatch):
+    monkeypatch.setattr(content, "LARGE_CALL_WAIT_SECONDS", 0.01)
+    large = mms(body="look", attachments=[{"data": PICTURE}])
+    with content.large_calls, content.large_calls:
+        response = hook.call("smsgate", large)
+        assert_error(response, 503, "UNAVAILABLE")
+        assert int(response.headers["Retry-After"]) >= 1
+        assert reasons() == "too many large calls at once"
+        assert hook.call("smsgate", hooks.smsgate(alice.number)).status_code == 200
+    assert hook.call("smsgate", large).status_code == 200
 
 
 @pytest.mark.parametrize("bytes_", [b"%" * 10**6, b"%41a" * 250_000, b"%C3%A9" * 170_000])
