@@ -1,4 +1,4 @@
-"""The URL of a database, refused where libpq would read it in a way that nobody means."""
+"""The URL of a database, refused where libpq would read it otherwise than it was meant."""
 
 import re
 

@@ -7,7 +7,7 @@ WITH given AS (
     SELECT
         message.*,
         element.place,
-        -- Null says that there was no text, unlike a field that is not there.
+        -- A text of null says that the message had none; an absent text says nothing.
         element.content -> 'body' IS NOT NULL AS has_body
     FROM
         json_array_elements(%(messages)s::json) WITH ORDINALITY AS element (content, place)

@@ -1,6 +1,7 @@
 -- Stores the messages that are not there yet, moves the summaries of their conversations forward
--- and counts. Returns a row for each consent event that a stored message is, and for each message
--- that was known, by its place among those given; there opted_in is null.
+-- and counts. Returns a row for each opt-in or opt-out in a stored message, and a row for each
+-- message that was stored before, whose opted_in is null. A row names its message by the place
+-- among those given.
 -- Of messages with the same id the first counts. Rows are written in a fixed order (messages by id,
 -- then conversations by number and contact, then counts), so that no two writers wait for each
 -- other in a circle.
