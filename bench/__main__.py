@@ -67,9 +67,12 @@ def read(postgres, options) -> None:
 def write(postgres, options) -> None:
     """Print the rates of the write path."""
     url = postgres.url
-    imported, copied = writing.import_rates(url, options.messages)
-    print(f"\nimport of {options.messages:,} messages: {imported:,.0f} rows/s")
-    print(f"COPY into a table like messages: {copied:,.0f} rows/s ({imported / copied:.2f} x)")
+    rates, copied = writing.import_rates(url, options.messages)
+    ndjson = rates["ndjson"]
+    print(f"\nimport of {options.messages:,} messages:")
+    for format, rate in rates.items():
+        print(f"  {format:10} {rate:8,.0f} rows/s ({rate / ndjson:.2f} of ndjson)")
+    print(f"COPY into a table like messages: {copied:,.0f} rows/s ({ndjson / copied:.2f} x)")
     posted = writing.posts(url, options.seconds * 3)
     print(
         f"posts from {writing.POSTING_CONNECTIONS} connections: {posted.rate:,.0f} requests/s,"

@@ -60,7 +60,7 @@ def main() -> None:
     roots = options.other.resolve(), database.ROOT
     with database.running_server() as postgres, tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "messages.ndjson"
-        writing.write_ndjson(file, options.messages)
+        writing.write_ndjson(file, list(writing.new_rows(options.messages)))
         imports: list[list[Measured]] = [[], []]
         for _ in range(options.imports):
             checkouts = [_new_checkout(postgres.url, root, n) for n, root in enumerate(roots)]

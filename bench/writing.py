@@ -1,11 +1,13 @@
 """The write path: an import beside a bare COPY, single posts, and what the change count costs."""
 
+import csv
 import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -23,42 +25,121 @@ BLOCK = 2**17
 START = datetime(2026, 4, 1, tzinfo=UTC)
 
 
-def import_rates(server_url: str, messages: int) -> tuple[float, float]:
-    """Return rows a second of `flask import-messages`, and of COPY into a table like messages."""
-    url = database.new_database(server_url, "bench_import")
-    database.use(url)
-    database.new_organization(NUMBERS)
+def import_rates(server_url: str, messages: int) -> tuple[dict[str, float], float]:
+    """Return rows a second of `flask import-messages` by format, and of COPY into a like table."""
+    rates = {}
     with tempfile.TemporaryDirectory(prefix="bench") as folder:
-        file = Path(folder) / "messages.ndjson"
-        write_ndjson(file, messages)
-        command = [sys.executable, "-m", "flask", "import-messages", str(ORGANIZATION_ID), file]
-        started = time.perf_counter()
-        subprocess.run(
-            command,
-            cwd=database.ROOT,
-            env=os.environ | {"DATABASE_URL": url},
-            stdout=subprocess.DEVNULL,
-            check=True,
-        )
-        imported = messages / (time.perf_counter() - started)
+        for format, write in WRITERS.items():
+            url = database.new_database(server_url, "bench_import")
+            database.use(url)
+            database.new_organization(NUMBERS)
+            file = Path(folder) / format
+            write(file, list(new_rows(messages)))
+            command = [sys.executable, "-m", "flask", "import-messages", str(ORGANIZATION_ID)]
+            numbers = [f"--number={n}={number}" for n, number in enumerate(NUMBERS)]
+            started = time.perf_counter()
+            subprocess.run(
+                [*command, file, "--format", format, *(numbers if format == "sms-backup" else [])],
+                cwd=database.ROOT,
+                env=os.environ | {"DATABASE_URL": url},
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
+            rates[format] = messages / (time.perf_counter() - started)
         copied = messages / _copy(url, Path(folder) / "messages.copy")
-    return imported, copied
+    return rates, copied
 
 
-def write_ndjson(file: Path, count: int) -> None:
-    """Write messages to import, 10 for each contact, in the order in which they were exchanged."""
+def new_rows(count: int) -> Iterator[dict]:
+    """Yield messages to import, 10 for each contact, in the order in which they were exchanged."""
     numbers = itertools.cycle(NUMBERS)
-    with open(file, "wb") as lines:
-        for i, number in zip(range(count), numbers, strict=False):
-            ends = ["from", "to"] if i % 3 else ["to", "from"]
-            row = {
-                "direction": "inbound" if i % 3 else "outbound",
-                ends[0]: f"+1666{i * 7919 % (count // 10):07d}",
-                ends[1]: number,
-                "body": f"Reminder {i}: your check-up is tomorrow at 3:30 pm",
-                "created_at": (START + timedelta(seconds=i)).isoformat(),
-            }
-            lines.write(orjson.dumps(row) + b"\n")
+    for i, number in zip(range(count), numbers, strict=False):
+        ends = ["from", "to"] if i % 3 else ["to", "from"]
+        yield {
+            "direction": "inbound" if i % 3 else "outbound",
+            ends[0]: f"+1666{i * 7919 % (count // 10):07d}",
+            ends[1]: number,
+            "body": f"Reminder {i}: your check-up is tomorrow at 3:30 pm",
+            "created_at": (START + timedelta(seconds=i)).isoformat(),
+        }
+
+
+def write_ndjson(file: Path, rows: list[dict]) -> None:
+    """Write the bodies of POST /v1/messages."""
+    file.write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in rows))
+
+
+def write_csv(file: Path, rows: list[dict]) -> None:
+    """Write a table with our names as its header."""
+    with open(file, "w", newline="") as lines:
+        table = csv.DictWriter(lines, ["direction", "from", "to", "body", "created_at"])
+        table.writeheader()
+        table.writerows(rows)
+
+
+def write_log(file: Path, rows: list[dict]) -> None:
+    """Write the message log of Twilio's console."""
+    names = ["From", "To", "Body", "Status", "SentDate", "NumSegments", "Sid", "Direction"]
+    with open(file, "w", newline="") as lines:
+        table = csv.writer(lines)
+        table.writerow(names)
+        for i, row in enumerate(rows):
+            direction = "inbound" if row["direction"] == "inbound" else "outbound-api"
+            cells = [row["from"], row["to"], row["body"], "delivered", row["created_at"]]
+            table.writerow([*cells, "1", f"SM{i:032x}", direction])
+
+
+def write_bulk_export(file: Path, rows: list[dict]) -> None:
+    """Write a day file of Twilio's bulk export."""
+    messages = [
+        {
+            **{"sid": f"SM{i:032x}", "from": row["from"], "to": row["to"], "body": row["body"]},
+            "direction": "inbound" if row["direction"] == "inbound" else "outbound-api",
+            **{"status": "delivered", "date_sent": row["created_at"], "num_segments": "1"},
+        }
+        for i, row in enumerate(rows)
+    ]
+    write_ndjson(file, messages)
+
+
+def write_httpsms(file: Path, rows: list[dict]) -> None:
+    """Write the messages of httpSMS's API."""
+    messages = []
+    for i, row in enumerate(rows):
+        is_inbound = row["direction"] == "inbound"
+        owner, other = (row["to"], row["from"]) if is_inbound else (row["from"], row["to"])
+        message = {"id": f"{i:032x}", "owner": owner, "contact": other, "content": row["body"]}
+        message |= {"type": "mobile-originated" if is_inbound else "mobile-terminated"}
+        messages.append(message | {"status": "sent", "order_timestamp": row["created_at"]})
+    write_ndjson(file, messages)
+
+
+def write_backup(file: Path, rows: list[dict]) -> None:
+    """Write the backup of a phone that has a SIM for each number."""
+    with open(file, "w") as lines:
+        lines.write("<?xml version='1.0' encoding='UTF-8' standalone='yes' ?>\n<smses>\n")
+        for row in rows:
+            is_inbound = row["direction"] == "inbound"
+            own, address = (row["to"], row["from"]) if is_inbound else (row["from"], row["to"])
+            at = int(datetime.fromisoformat(row["created_at"]).timestamp() * 1000)
+            lines.write(
+                f'  <sms protocol="0" address="{address}" date="{at}" type="{2 - is_inbound}"'
+                f' subject="null" body="{row["body"]}" toa="null" sc_toa="null" read="1"'
+                f' service_center="null" status="-1" locked="0" date_sent="{at * is_inbound}"'
+                f' sub_id="{NUMBERS.index(own)}" readable_date="Apr 1, 2026 12:00:00 PM"'
+                ' contact_name="(Unknown)" />\n'
+            )
+        lines.write("</smses>\n")
+
+
+WRITERS = {
+    "ndjson": write_ndjson,
+    "csv": write_csv,
+    "twilio-csv": write_log,
+    "twilio-json": write_bulk_export,
+    "httpsms": write_httpsms,
+    "sms-backup": write_backup,
+}
 
 
 def _copy(url: str, file: Path) -> float:

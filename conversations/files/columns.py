@@ -17,8 +17,8 @@ from conversations.files.rows import (
     UnreadableFile,
     WrongOptions,
     check_exchange,
-    clean_number,
     only_number,
+    read_number,
     refuse_lost_plus_signs,
 )
 from conversations.files.twilio import NOT_EXCHANGED, NOT_YET_EXCHANGED
@@ -27,7 +27,6 @@ from conversations.inbox.message_ids import carrier_message_id, secret_message_i
 from conversations.inbox.organizations import NOT_YOURS
 from schemas.create_message import ImportMessageSchema
 from schemas.fields import EPOCH, Uuid
-from schemas.numbers import to_e164
 from schemas.record_consent import RecordConsentSchema
 
 MESSAGE_COLUMNS = (
@@ -181,11 +180,11 @@ def _read_id(text: str, given: dict[str, Any], options: Options) -> dict[str, An
 
 def _read_number(name: str, cells: dict[str, str], options: Options) -> str:
     try:
-        number = clean_number(cells.get(name, ""))
+        number = read_number(cells.get(name, ""), options.region)
     except ValueError as error:
         raise ValidationError({name: str(error)}) from None
     refuse_lost_plus_signs(options, number)
-    return to_e164(number, options.region)
+    return number
 
 
 def _read_direction(cells: dict[str, str], ends: dict[str, str], options: Options) -> str:

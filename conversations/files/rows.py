@@ -4,6 +4,7 @@ A row that cannot be read is rejected, never dropped: its bytes are kept, so tha
 to a file, corrected and imported again.
 """
 
+import functools
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +19,7 @@ from marshmallow import ValidationError
 from conversations.inbox.api_keys import printable
 from conversations.inbox.organizations import NOT_YOURS
 from schemas.base import RequestSchema
+from schemas.numbers import to_e164
 from schemas.strict_json import load_json
 
 BROKEN_FILE = (OSError, EOFError, zlib.error)
@@ -187,14 +189,15 @@ def refuse_lost_plus_signs(options: Options, *numbers: str) -> None:
         )
 
 
-def clean_number(text: str) -> str:
-    """Return a number without what spreadsheets and people write around its digits.
+@functools.lru_cache(maxsize=10_000)
+def read_number(text: str, region: str | None) -> str:
+    """Return a number without what spreadsheets and people write around its digits, as E.164.
 
-    A text with a letter is a sender ID and stays as it is. Raises ValueError for a number that a
-    spreadsheet shortened, such as 1.21256E+10.
+    A text with a letter is a sender ID and stays as it is; so does what is no number of the region
+    (ISO 3166). Raises ValueError for one that a spreadsheet shortened, such as 1.21256E+10.
     """
     if SHORTENED_NUMBER.fullmatch(text):
         raise ValueError("was shortened by a spreadsheet")
     if any(map(str.isalpha, text)):
         return text
-    return NUMBER_DECORATION.sub("", text)
+    return to_e164(NUMBER_DECORATION.sub("", text), region)

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
+from xml.parsers import expat
 
 from conversations.files.rows import MAX_LINE_BYTES, TOO_LONG, UnreadableFile
 
@@ -35,6 +36,8 @@ ENCODING = re.compile(rb"\bencoding\s*=\s*[\"']([^\"']*)")
 REFERENCES = re.compile(rb"(?:&#(?:[0-9]{1,9}|[xX][0-9A-Fa-f]{1,8});)+")
 NOT_TEXT = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 MARKUP = re.compile("[&<>\"'\t\n\r]")
+Attributes = dict[str, str]
+Element = tuple[str, Attributes]
 
 
 class BackupRows:
@@ -130,6 +133,29 @@ class BackupRows:
                 is_quote = found[0] != b"<"
                 return kept + chunk[found.start() + (is_data and is_quote) :]
         return kept
+
+
+class RowParser:
+    """Parses rows one after the other. One parser for all takes a third of the time of one each."""
+
+    def __init__(self) -> None:
+        self._elements: list[Element] = []
+        self._start()
+
+    def parse(self, raw: bytes) -> tuple[str, Attributes, list[Element]]:
+        """Return the name and attributes of a row, and the elements in it. Raises ExpatError."""
+        self._elements.clear()
+        try:
+            self._parser.Parse(mend(raw), False)
+        except expat.ExpatError:
+            self._start()
+            raise
+        return *self._elements[0], self._elements[1:]
+
+    def _start(self) -> None:
+        self._parser = expat.ParserCreate("utf-8")
+        self._parser.Parse(b"<smses>", False)
+        self._parser.StartElementHandler = lambda name, given: self._elements.append((name, given))
 
 
 def mend(raw: bytes) -> bytes:
