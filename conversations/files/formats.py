@@ -35,7 +35,7 @@ class Format:
 
 
 LOCAL = ("region", "numbers", "columns", "timezone", "date_format")
-TABLES = ("CSV", "log", "log with other separators", "list of consent")
+TABLES = ("CSV", "log", "other log", "list")
 MESSAGE_FORMATS = {
     "ndjson": Format(ndjson.read_messages, ("region",), ("messages", "JSON"), is_json=True),
     "csv": Format(columns.read_messages, LOCAL, TABLES),
@@ -56,77 +56,47 @@ PROLOG = rb"(?:\s|<\?.*?\?>|<!--.*?-->)*"
 # The names that the header of Twilio's message log has.
 LOG = b"".join(rb"(?=[^\n]*\b%b\b)" % name for name in (b"From", b"To", b"Body", b"Sid"))
 # How files begin, by kind, and what such a file is. The first kind that fits counts.
+LINES = "write an object a line, as with jq -c"
 KINDS: dict[str, tuple[bytes, str]] = {
     "gzip": (rb"\x1f\x8b", "is compressed with gzip: unpack it first"),
     "bzip2": (rb"BZh", "is compressed with bzip2: unpack it first"),
-    "ZIP": (
-        rb"PK[\x03\x05]",
-        "is a ZIP archive: unpack a backup, and save a spreadsheet (.xlsx) as CSV in UTF-8",
-    ),
+    "ZIP": (rb"PK[\x03\x05]", "is a ZIP archive: unpack a backup, save an .xlsx as CSV in UTF-8"),
     "UTF-16": (rb"\xff\xfe|\xfe\xff|.?\0", "is UTF-16: save it as UTF-8"),
     "Windows-1252": (
         rb"(?!.*[\xc2-\xf4][\x80-\xbf]).*[\x80-\xfe].{3}",
         "is not UTF-8: save it as UTF-8, or convert it with iconv -f WINDOWS-1252 -t UTF-8",
     ),
-    "HTML": (
-        PROLOG + rb"<(?i:!doctype html|html|head|body)\b",
-        "is a web page (HTML), not the file that was to be downloaded from it",
-    ),
+    "HTML": (PROLOG + rb"<(?i:!doctype html|html|head|body)\b", "is a web page (HTML), no export"),
     "backup": (PROLOG + rb"<smses\b", "is a phone's backup: it needs --format sms-backup"),
-    "calls": (
-        PROLOG + rb"<calls\b",
-        "is a phone's backup of calls: the messages are in another file of it",
-    ),
+    "calls": (PROLOG + rb"<calls\b", "is a phone's backup of calls: import that of messages"),
     "XML": (rb"<[?!A-Za-z]", "is XML, and no phone's backup that is known here"),
-    "array": (rb"\[", "is one JSON array: write an object a line, as with jq -c '.[]'"),
-    "page of Twilio": (
+    "array": (rb"\[", f"is one JSON array: {LINES} '.[]'"),
+    "page": (
         rb'\{.*(?<!\\)"messages"\s*:\s*\[',
-        "is a page of Twilio's API: write an object a line, as with jq -c '.messages[]'",
+        f"is a page of Twilio's API: {LINES} '.messages[]'",
     ),
-    "page of httpSMS": (
-        rb'\{\s*"data"\s*:\s*\[',
-        "is a page of httpSMS's API: write an object a line, as with jq -c '.data[]'",
-    ),
-    "spread": (
-        rb'\{\s*\n\s*"',
-        "is JSON over several lines: write an object a line, as with jq -c .",
-    ),
+    "data": (rb'\{\s*"data"\s*:\s*\[', f"is a page of httpSMS's API: {LINES} '.data[]'"),
+    "spread": (rb'\{\s*\n\s*"', f"is JSON over several lines: {LINES} ."),
     "twilio": (
         rb'\{([^\n]*,)?\s*"account_?[Ss]id"\s*:',
-        "is JSON of Twilio, as a bulk export: it needs --format twilio-json",
+        "is Twilio's: it needs --format twilio-json",
     ),
     "httpsms": (
         rb'\{(?=[^\n]*"owner"\s*:)(?=[^\n]*"contact"\s*:)',
-        "is JSON of httpSMS: it needs --format httpsms",
+        "is httpSMS's: it needs --format httpsms",
     ),
-    "consent": (
-        rb'\{([^\n]*,)?\s*"opted_in"\s*:',
-        "holds consent and no messages: use import-consent",
-    ),
+    "consent": (rb'\{([^\n]*,)?\s*"opted_in"\s*:', "is consent, not messages: use import-consent"),
     "messages": (rb'\{([^\n]*,)?\s*"direction"\s*:', "is a list of messages: use import-messages"),
     "JSON": (rb"\{", "is JSON: it needs --format ndjson"),
     "sep": (rb"(?i:sep=)", "begins with a sep= line: save it without that line"),
-    "CR": (
-        rb"[^\n]*\r[^\n]+\Z",
-        "ends its lines with CR alone: save it with LF, or convert it with tr '\\r' '\\n'",
-    ),
-    "log with other separators": (
-        LOG + rb"(?![^\n]*,[^\n]*,[^\n]*,)",
-        "is not separated by commas: save it with commas",
-    ),
+    "CR": (rb"[^\n]*\r[^\n]+\Z", "ends its lines with CR alone: convert it with tr '\\r' '\\n'"),
+    "other log": (LOG + rb"(?!([^\n]*,){3})", "is not separated by commas: save it with commas"),
     "log": (LOG, "is CSV: Twilio's message log needs --format twilio-csv"),
-    "list of consent": (
-        rb"[^\n]*\b(?:opted_in|captured_at)\b",
-        "is CSV of consent and holds no messages: use import-consent",
-    ),
+    "list": (rb"[^\n]*\b(?:opted_in|captured_at)\b", "is CSV of consent: use import-consent"),
     "CSV": (rb"[^\n{}]*[,;\t][^\n{}]*(?:\n|\Z)", "is CSV: it needs --format csv"),
 }
-ARE_JSON = {"array", "page of Twilio", "page of httpSMS", "spread", "twilio", "httpsms"} | {
-    *("consent", "messages", "JSON")
-}
-HOLD_MESSAGES = {"backup", "page of Twilio", "page of httpSMS", "twilio", "httpsms", "messages"} | {
-    *("log with other separators", "log")
-}
+ARE_JSON = {"array", "page", "data", "spread", "twilio", "httpsms", "consent", "messages", "JSON"}
+HOLD_MESSAGES = {"backup", "page", "data", "twilio", "httpsms", "messages", "other log", "log"}
 
 
 def open_export(
@@ -155,7 +125,7 @@ def _advise(kind: str, sentence: str, format: Format, formats: Mapping[str, Form
     """Return what a file is and what to do, with no option that the command does not have."""
     if formats is CONSENT_FORMATS and kind in HOLD_MESSAGES:
         return f"{sentence.partition(':')[0]}, which holds no consent: use import-messages"
-    if formats is CONSENT_FORMATS and kind == "list of consent":
+    if formats is CONSENT_FORMATS and kind == "list":
         return KINDS["CSV"][1]
     if kind in ARE_JSON and not format.is_json:
         others = "twilio-json for Twilio's bulk export, httpsms for httpSMS's messages, else "

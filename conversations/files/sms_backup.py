@@ -126,10 +126,10 @@ class _Messages:
         self, kind: str, row: Attributes, people: list[Attributes], own: str
     ) -> list[str]:
         """Return the contacts: the sender of a received message, all recipients of a sent one."""
-        listed = self._read_numbers(row.get("address", "").split("~"), own)
         if kind == "sms":
             # A phone may write to itself.
-            return listed or self._read_numbers([row.get("address", "")], "")
+            return self._read_numbers([row.get("address", "")], "")
+        listed = self._read_numbers(row.get("address", "").split("~"), own)
         sent = row["msg_box"] == "2"
         types = RECIPIENTS if sent else SENDER
         named = [each.get("address", "") for each in people if each.get("type") in types]

@@ -31,16 +31,11 @@ NUM_SEGMENTS = re.compile(r"[0-9]{1,3}")
 NO_SEGMENTS = (None, "", "0", 0)
 # Twilio's own command line writes the names of the bulk export in camelCase.
 CAMEL_NAMES = {
-    "sid": "sid",
-    "from": "from",
-    "to": "to",
-    "body": "body",
-    "status": "status",
-    "direction": "direction",
-    "date_sent": "dateSent",
-    "date_created": "dateCreated",
-    "num_segments": "numSegments",
-    "num_media": "numMedia",
+    name: re.sub("_(.)", lambda letter: letter[1].upper(), name)
+    for name in (
+        *("sid", "from", "to", "body", "status", "direction", "date_sent", "date_created"),
+        *("num_segments", "num_media"),
+    )
 }
 # What an export calls the fields that a complaint names.
 JSON_NAMES = {"created_at": "date_sent", "segment_count": "num_segments"}
