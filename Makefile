@@ -24,10 +24,11 @@ lint: .venv/dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && \
 	$(BIN)/codespell && $(BIN)/sqlfluff lint -q sql
 
-# A browser for the pages, curl, jq and node for the recipes, and what stands in front of or beside the
-# service: nginx, PgBouncer, Prometheus. Their tests are skipped where these are missing.
-TOOLS := chromedriver curl jq nginx node pgbouncer promtool
-PACKAGES := chromium chromium-driver curl jq nginx nodejs pgbouncer prometheus
+# A browser for the pages, curl, jq and node for the recipes, a clock that is wrong, and what stands
+# in front of or beside the service: nginx, PgBouncer, Prometheus. Their tests are skipped where
+# these are missing.
+TOOLS := chromedriver curl faketime jq nginx node pgbouncer promtool
+PACKAGES := chromium chromium-driver curl faketime jq nginx nodejs pgbouncer prometheus
 tools:
 	@PATH="$$PATH:/usr/sbin"; which $(TOOLS) >/dev/null 2>&1 || { which apt-get >/dev/null && \
 	[ "$$(id -u)" = 0 ] && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy \

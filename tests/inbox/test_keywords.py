@@ -4,9 +4,11 @@ import string
 import sys
 import unicodedata
 import uuid
+from datetime import datetime
 
 import pytest
 
+from conversations.database import queries
 from conversations.inbox import keywords, retention
 from conversations.inbox.messages import Outcome, record_messages
 from tests.conftest import contact
@@ -234,3 +236,45 @@ def test_a_word_outlives_its_text(alice):
     text(alice, "STOP")
     retention.erase_contact(alice.id, contact(1))
     assert consent(alice) == {"opted_in": False, "opted_in_at": None}
+
+
+# What the carrier says
+
+
+@pytest.mark.parametrize(
+    ("body", "carrier", "opted_in", "events"),
+    [
+        ("hello", True, True, [True]),
+        ("BAJA", False, False, [False]),
+        ("START", False, False, [True, False]),
+        ("STOP", True, False, [True, False]),
+        ("STOP", False, False, [False]),
+        ("START", None, True, [True]),
+    ],
+)
+def test_the_carriers_verdict_and_the_keyword_both_count(alice, body, carrier, opted_in, events):
+    message = alice.message(contact(1), AT, body, opted_in=carrier)
+    assert record_messages(alice.id, [message]) == [Outcome.CREATED]
+    assert record_messages(alice.id, [message | {"has_carrier_id": True}]) == [Outcome.KNOWN]
+    assert consent(alice)["opted_in"] is opted_in
+    recorded = queries.fetch_all("export_consent", organization_id=alice.id)
+    assert sorted(event["opted_in"] for event in recorded) == sorted(events)
+    assert {event["captured_at"] for event in recorded} == {datetime.fromisoformat(AT)}
+
+
+def test_a_keyword_is_looked_for_in_the_text_without_the_subject(alice):
+    fields = {"body": "Re: offer\nSTOP", "keyword_text": "STOP"}
+    message = alice.message(contact(1), AT, fields.pop("body"), **fields)
+    assert "keyword_text" not in message
+    record_messages(alice.id, [message])
+    assert consent(alice)["opted_in"] is False
+
+
+def test_a_verdict_that_comes_with_the_second_report_is_recorded_at_the_message(alice):
+    id = alice.receive(contact(1), AT, "hello", has_carrier_id=True)
+    again = alice.message(contact(1), AT, "hello", id=id, has_carrier_id=True, opted_in=False)
+    assert record_messages(alice.id, [again]) == [Outcome.FILLED]
+    events = queries.fetch_all("export_consent", organization_id=alice.id)
+    told = [(event["opted_in"], event["captured_at"]) for event in events]
+    assert told == [(False, datetime.fromisoformat(AT))]
+    assert record_messages(alice.id, [again]) == [Outcome.KNOWN]

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 import app as service
 from conversations.files import importer, ndjson
+from conversations.files.rows import Options
 from conversations.inbox import checks, retention
 from conversations.inbox.messages import get_messages
 from tests.conftest import Silent, new_organization, using_connections
@@ -211,7 +212,7 @@ class Inbox(RuleBasedStateMachine):
         file = io.BytesIO(b"\n".join(map(orjson.dumps, rows)))
         run = importer.Import(into(self.alice.id), io.BytesIO(), Silent())
         with using_connections(importer.CONNECTIONS):
-            run.run(read(file))
+            run.run(read(file, Options(self.number_ids, uuid.UUID(int=0))))
         return run.tally
 
     def shown(self, message: dict) -> dict:

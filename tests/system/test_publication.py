@@ -23,6 +23,7 @@ TABLES = (
     "conversations",
     "messages",
     "conversation_counts",
+    "schema_migrations",
 )
 
 
@@ -43,11 +44,12 @@ def urls(app) -> Iterator[tuple[str, str]]:
             with pool.connection() as conn:
                 conn.execute("SELECT pg_create_logical_replication_slot('slot', 'pgoutput')")
             with psycopg.connect(subscriber, autocommit=True) as conn:
+                # Its rows come with the subscription.
+                conn.execute("TRUNCATE schema_migrations")
                 # Both databases are on one server, where a subscription cannot make its own slot.
                 conn.execute(
                     f"CREATE SUBSCRIPTION everything CONNECTION '{server.url}'"
-                    " PUBLICATION everything WITH (create_slot = false, slot_name = slot,"
-                    " copy_data = false)"
+                    " PUBLICATION everything WITH (create_slot = false, slot_name = slot)"
                 )
             yield server.url, subscriber
         app.config["SETTINGS"] = configured
