@@ -1,6 +1,7 @@
 """Arguments and options of commands, checked as strictly as the fields of a request."""
 
 import csv
+import functools
 import os
 import re
 import stat
@@ -97,7 +98,7 @@ class DateFormat(Strict):
     def read(self, value: str) -> str:
         """Return the format."""
         day = datetime(2003, 2, 1, tzinfo=UTC)
-        if "%Z" in value or f"{datetime.strptime(day.strftime(value), value):%F}" != f"{day:%F}":
+        if "%Z" in value or datetime.strptime(day.strftime(value), value).date() != day.date():
             raise ValueError
         return value
 
@@ -151,41 +152,42 @@ def format_option(formats: Collection[str]) -> Callable[[Callable[..., None]], C
     )
 
 
-def _option(name: str, field: Strict, help: str) -> Callable[[Callable[..., None]], Any]:
-    return click.option(name, type=Checked(field), help=help)
+def _option(name: str, field: Strict, metavar: str, help: str) -> Callable[..., Any]:
+    return click.option(name, type=Checked(field), metavar=metavar, help=help)
 
 
-TABLE_OPTIONS = (
+IMPORT_OPTIONS = (
+    REGION,
     click.option(
         "--number",
         "numbers",
         multiple=True,
         metavar="[SUB_ID=]NUMBER",
-        help="Your own number, where the file does not say it; of a phone with two SIMs one for "
-        "each SUB_ID.",
+        help="Your number, if the file does not say it; of two SIMs one for each SUB_ID.",
     ),
-    _option("--columns", Columns(), "Which column of a CSV is what, as contact=Phone,body=Text."),
-    _option("--timezone", Zone(), "The zone of local times in a CSV, such as Europe/Berlin."),
-    _option("--date-format", DateFormat(), "How a CSV writes its dates, such as '%d.%m.%Y %H:%M'."),
+    _option(
+        "--columns", Columns(), "NAME=COLUMN,…", "What the columns of a CSV are: contact=Phone,…"
+    ),
+    _option(
+        "--timezone", Zone(), "ZONE", "The zone of local times in a CSV, such as Europe/Berlin."
+    ),
+    _option(
+        "--date-format", DateFormat(), "FORMAT", "How a CSV writes dates, such as '%d.%m.%Y %H:%M'."
+    ),
+    REJECTED,
+    DRY_RUN,
 )
 CONSENT_OPTIONS = (
-    _option("--opted-in", QueryFlag(), "true or false, for a CSV of contacts of one state."),
-    _option("--at", PastInstant(), "When, for a CSV that does not say it: an RFC 3339 instant."),
+    _option(
+        "--opted-in", QueryFlag(), "true|false", "What all contacts of a CSV of one state said."
+    ),
+    _option("--at", PastInstant(), "INSTANT", "When (RFC 3339), for a CSV that does not say it."),
 )
 
 
-def import_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that both imports take."""
-    for option in (DRY_RUN, REJECTED, *reversed(TABLE_OPTIONS), REGION):
-        function = option(function)
-    return function
-
-
-def consent_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options of consent alone."""
-    for option in reversed(CONSENT_OPTIONS):
-        function = option(function)
-    return function
+def with_options(*options: Callable[..., Any]) -> Callable[[Callable[..., None]], Any]:
+    """Return a decorator that adds options to a command, in this order."""
+    return lambda function: functools.reduce(lambda f, add: add(f), reversed(options), function)
 
 
 def open_private(path: str, flags: int) -> int:

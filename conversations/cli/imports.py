@@ -8,8 +8,15 @@ from uuid import UUID
 
 import click
 
-from conversations.cli import arguments
-from conversations.cli.arguments import ORGANIZATION, open_private
+from conversations.cli.arguments import (
+    CONSENT_OPTIONS,
+    FILE,
+    IMPORT_OPTIONS,
+    ORGANIZATION,
+    format_option,
+    open_private,
+    with_options,
+)
 from conversations.cli.command import command, require_organization
 from conversations.database import queries
 from conversations.files import formats, importer
@@ -26,9 +33,9 @@ MAX_REASONS = 10_000
 
 @command("import-messages", connections=importer.CONNECTIONS)
 @ORGANIZATION
-@arguments.FILE
-@arguments.format_option(MESSAGE_FORMATS)
-@arguments.import_options
+@FILE
+@format_option(MESSAGE_FORMATS)
+@with_options(*IMPORT_OPTIONS)
 def import_messages(organization_id: UUID, **given: Any) -> None:
     """Import messages. Importing a file again changes nothing."""
     require_organization(organization_id)
@@ -37,10 +44,9 @@ def import_messages(organization_id: UUID, **given: Any) -> None:
 
 @command("import-consent", connections=importer.CONNECTIONS)
 @ORGANIZATION
-@arguments.FILE
-@arguments.format_option(CONSENT_FORMATS)
-@arguments.consent_options
-@arguments.import_options
+@FILE
+@format_option(CONSENT_FORMATS)
+@with_options(*CONSENT_OPTIONS, *IMPORT_OPTIONS)
 def import_consent(organization_id: UUID, **given: Any) -> None:
     """Import consent events, in any order. Importing a file again changes nothing."""
     require_organization(organization_id)

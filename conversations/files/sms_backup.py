@@ -95,7 +95,8 @@ class _Messages:
             raise ValidationError({box_name: "is required"})
         people = [attributes for name, attributes in inner if name == "addr"]
         is_other = any(OTHER_CHANNEL.search(each.get("address", "")) for each in (row, *people))
-        if row[box_name] not in DIRECTIONS or is_other:
+        has_address = any(each.get("address", "") not in NOBODY for each in (row, *people))
+        if row[box_name] not in DIRECTIONS or is_other or not has_address:
             return
         own, direction = self._own_number(row.get("sub_id")), DIRECTIONS[row[box_name]]
         text, subject = row.get("body", ""), ""

@@ -346,6 +346,15 @@ def test_options_that_do_not_fit_are_wrong_usage(alice, imports):
     assert imports(one(), "--number", alice.number).stdout == tally(imported=1)
 
 
+def test_a_dry_run_of_a_table_writes_nothing(alice, imports):
+    content = [*one(), [contact(1), "?", "hello", AT]]
+    assert imports(content, "--dry-run", ends_with=1).stdout == tally(imported=1, refused=1)
+    listed = [["contact", "opted_in"], [contact(1), "no"], [contact(1), "yes"]]
+    result = imports(listed, "--dry-run", command="import-consent", ends_with=1)
+    assert result.stdout == tally(imported=1, refused=1)
+    assert (alice.conversations(), consents(alice)) == ([], {})
+
+
 def test_a_table_without_plus_signs_gets_one_sentence(alice, imports):
     content = one(contact="15550000001", number=alice.number[1:])
     result = imports(content, ends_with=1)

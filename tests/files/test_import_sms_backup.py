@@ -270,10 +270,21 @@ def test_numbers_are_read_without_what_people_write_around_them(alice, imports):
     assert contacts == {"+12125550123": 4, "54321": 1, "My Bank": 1}
 
 
-def test_what_has_no_other_side_is_skipped(imports):
+def test_what_has_no_other_side_is_skipped(alice, imports):
     rows = [sms(address) for address in ("", "null", ..., "__textsecure_group__!abc")]
     rows += [mms("null"), mms("bot@rbm.goog"), '<call number="1" date="1" type="1" />\n']
     assert imports(backup(*rows)).stdout == tally(skipped=7)
+    # Whatever SIM they came on.
+    hidden = backup(sms("null", sub_id="5"))
+    assert imports(hidden, "--number", f"1={alice.number}").stdout == tally(skipped=1)
+
+
+def test_a_dry_run_of_a_backup_writes_nothing(alice, imports):
+    content = backup(sms(), mms(), sms("x")).replace(b"</smses>", b"")
+    result = imports(content, "--dry-run", ends_with=1)
+    assert result.stdout == tally(imported=2, refused=1)
+    assert len(result.stderr.splitlines()) == 2
+    assert alice.conversations() == []
 
 
 REFUSED = [
