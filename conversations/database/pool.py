@@ -5,6 +5,7 @@ import os
 import select
 import threading
 from collections.abc import Iterator
+from functools import partial
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -30,42 +31,19 @@ PING_TIMEOUT_SECONDS = 0.5
 
 # What a command reports in one sentence.
 DatabaseError = psycopg.Error
-# What a session raises that another one may not: it leads to a primary that was demoted, or
-# remembers statements and types from before the schema changed. A lost Citus node is one, too.
-STALE_SESSION = (
-    psycopg.InternalError,
-    psycopg.errors.FeatureNotSupported,  # Cached plan must not change result type.
-    psycopg.errors.InvalidSqlStatementName,
-    psycopg.errors.DuplicatePreparedStatement,
-)
-# What a schema raises that lacks something: a restore or a migration is under way, or a replica has
-# not replayed one.
-SCHEMA_LACKS = (
-    psycopg.errors.InvalidSchemaName,
-    psycopg.errors.UndefinedTable,
-    psycopg.errors.UndefinedColumn,
-    psycopg.errors.UndefinedFunction,
-    psycopg.errors.UndefinedObject,
-    psycopg.errors.WrongObjectType,
-    psycopg.errors.InvalidColumnReference,  # ON CONFLICT without its index.
-    psycopg.errors.GroupingError,  # GROUP BY without its primary key.
-)
-# What the same statement raises again until a person changes the database.
-LASTING = (
-    psycopg.errors.ObjectNotInPrerequisiteState,  # A publication of a table without an identity.
-    psycopg.errors.ProgramLimitExceeded,
-    psycopg.errors.DataCorrupted,
-    psycopg.errors.IndexCorrupted,
-)
-TEMPORARY = (
-    psycopg.OperationalError,
-    PoolTimeout,
-    # What a write refers to was deleted since it was looked up; another attempt finds it missing.
-    psycopg.errors.ForeignKeyViolation,
-    # A host may take privileges away, for example when a plan's limit is passed.
-    psycopg.errors.InsufficientPrivilege,
-    *STALE_SESSION,
-)
+# SQLSTATE codes, as in appendix A of PostgreSQL's documentation.
+# The schema lacks something, such as a table, a column, a function or a key: a restore or a
+# migration is under way, or a replica has not replayed one.
+SCHEMA_LACKS = {"3F000", "42P01", "42703", "42883", "42704", "42809", "42P10", "42803"}
+# The same statement fails again until a person changes the database: a publication of a table
+# without a replica identity, a limit of PostgreSQL, corrupted data, a corrupted index.
+LASTING = {"55000", "54000", "XX001", "XX002"}
+# Another session may not raise it: this one remembers statements and types from before the schema
+# changed. psycopg.InternalError is of this kind too: a primary that was demoted, a lost Citus node.
+STALE_SESSION = {"0A000", "26000", "42P05"}
+# What a write refers to was deleted since it was looked up; another attempt finds it missing. A
+# host may take privileges away, for example when a plan's limit is passed.
+TEMPORARY = {"23503", "42501"}
 
 
 class Unavailable(Exception):
@@ -96,50 +74,33 @@ class Database:
         prepare: bool | None = None,
         for_requests: bool = False,
     ):
+        self.has_replica = replica_url is not None
         self._urls = {"primary": url or "", "replica": replica_url or ""}
         self._size, self._prepare, self._for_requests = pool_size, prepare, for_requests
         self._pools: dict[tuple[int, str], ConnectionPool[Connection]] = {}
         self._down: set[str] = set()
         self._opening = threading.Lock()
 
-    @property
-    def has_replica(self) -> bool:
-        """Whether lists are read from a replica."""
-        return bool(self._urls["replica"])
-
-    def _pool(self, role: str) -> ConnectionPool[Connection]:
+    def pool(self, role: str) -> ConnectionPool[Connection]:
         """Return this process's pool for a role, opened on first use.
 
         Opened so late because a pool that is shared over a fork mixes up rows.
         """
         name = os.getpid(), role
-        if name not in self._pools:
-            with self._opening:
-                if name not in self._pools:
-                    self._pools[name] = self._open(role)
-        return self._pools[name]
+        with self._opening:
+            if name not in self._pools:
+                self._pools[name] = self._open(role)
+            return self._pools[name]
 
     def _open(self, role: str) -> ConnectionPool[Connection]:
         url = self._urls[role]
-
-        def set_up(connection: Connection) -> None:
-            configure(connection, self._prepare, self._for_requests)
-            self._down.discard(role)
-
-        def check(connection: Connection) -> None:
-            try:
-                _refuse_dead(connection)
-            except psycopg.OperationalError:
-                pool.drain()  # What ended this connection may have ended all that are idle.
-                raise
-
-        pool = ConnectionPool(
+        return ConnectionPool(
             url,
             name=role,
             kwargs=connect_options(url, role),
             connection_class=Connection,
-            configure=set_up,
-            check=check,
+            configure=partial(self._configure, role),
+            check=partial(self._refuse_dead, role),
             min_size=self._size,
             # The URL may allow more time for a connection than a request otherwise waits.
             timeout=max(WAIT_SECONDS, connect_timeout_seconds(url)),
@@ -147,12 +108,34 @@ class Database:
             reconnect_failed=lambda _: self._down.add(role),
             open=True,
         )
-        return pool
 
-    @contextlib.contextmanager
-    def check_out(self, role: str) -> Iterator[Connection]:
-        """Check out a connection for the block. Raises Unavailable, at once while it is down."""
-        pool = self._pool(role)
+    def _configure(self, role: str, connection: Connection) -> None:
+        configure(connection, self._prepare, self._for_requests)
+        self._down.discard(role)
+
+    def _refuse_dead(self, role: str, connection: Connection) -> None:
+        """Refuse a connection that the server has closed, or that a network has forgotten.
+
+        What ended it may have ended all that are idle, so none of them is used any more.
+        """
+        poll = select.poll()
+        poll.register(connection.pgconn.socket, select.POLLIN)
+        try:
+            if poll.poll(0):
+                raise psycopg.OperationalError("the server closed the connection")
+            if connection.idle_seconds > TRUSTED_IDLE_SECONDS:
+                connection.ping(PING_TIMEOUT_SECONDS)
+        except psycopg.OperationalError:
+            connection.close()
+            self.pool(role).drain()
+            raise
+
+    def check_out(self, role: str, stack: contextlib.ExitStack) -> Connection:
+        """Return a connection that goes back when `stack` is closed.
+
+        Raises psycopg.OperationalError, at once while the database is down.
+        """
+        pool = self.pool(role)
         try:
             connection = pool.getconn(
                 DOWN_WAIT_SECONDS if role in self._down else FIRST_WAIT_SECONDS
@@ -161,10 +144,8 @@ class Database:
             if role in self._down:
                 raise
             connection = pool.getconn()
-        try:
-            yield connection
-        finally:
-            pool.putconn(connection)
+        stack.callback(pool.putconn, connection)
+        return connection
 
     def usage(self) -> tuple[int, int]:
         """Return how many connections are checked out, and how many requests wait for one."""
@@ -176,17 +157,6 @@ class Database:
         """Close the pools of this process."""
         for name in [name for name in self._pools if name[0] == os.getpid()]:
             self._pools.pop(name).close()
-
-
-def _refuse_dead(connection: Connection) -> None:
-    """Refuse a connection that the server has closed, or that a network may have forgotten."""
-    poll = select.poll()
-    poll.register(connection.pgconn.socket, select.POLLIN)
-    if poll.poll(0):
-        connection.close()
-        raise psycopg.OperationalError("the server closed the connection")
-    if connection.idle_seconds > TRUSTED_IDLE_SECONDS:
-        connection.ping(PING_TIMEOUT_SECONDS)
 
 
 database = Database(None)
@@ -234,37 +204,39 @@ def one_check_out() -> Iterator[None]:
             _kept.stack = _kept.connection = None
 
 
-def _check_out(role: str) -> contextlib.AbstractContextManager[Connection]:
-    if _kept.stack is None or role != "primary":
-        return database.check_out(role)
-    if _kept.connection is None:
-        _kept.connection = _kept.stack.enter_context(database.check_out(role))
-    return contextlib.nullcontext(_kept.connection)
-
-
 @contextlib.contextmanager
 def connection(role: str = "primary") -> Iterator[Connection]:
     """Check out a connection for the block.
 
     Raises Unavailable for what time can mend, Refused for what it cannot.
     """
-    try:
-        with _check_out(role) as checked_out:
-            try:
-                yield checked_out
-            except STALE_SESSION:
-                checked_out.close()
-                raise
-    except SCHEMA_LACKS as error:
-        raise SchemaBehind(_describe(error)) from error
-    except LASTING as error:
-        raise Refused(_describe(error)) from error
-    except TEMPORARY as error:
-        raise Unavailable(_describe(error)) from error
+    with contextlib.ExitStack() as stack:
+        keeper, used = (_kept.stack, _kept.connection) if role == "primary" else (None, None)
+        try:
+            used = used or database.check_out(role, keeper or stack)
+            if keeper:
+                _kept.connection = used
+            yield used
+        except psycopg.Error as error:
+            is_stale = isinstance(error, psycopg.InternalError) or error.sqlstate in STALE_SESSION
+            if used and is_stale:
+                used.close()
+            if meaning := _meaning(error):
+                raise meaning from error
+            raise
 
 
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".partition("\n")[0]
+def _meaning(error: psycopg.Error) -> Exception | None:
+    """Return what an error of the database means to the service, None if it is a bug."""
+    text = f"{type(error).__name__}: {error}".partition("\n")[0]
+    if error.sqlstate in SCHEMA_LACKS:
+        return SchemaBehind(text)
+    if error.sqlstate in LASTING:
+        return Refused(text)
+    is_temporary = isinstance(error, psycopg.OperationalError | psycopg.InternalError)
+    if is_temporary or error.sqlstate in STALE_SESSION | TEMPORARY:
+        return Unavailable(text)
+    return None
 
 
 @contextlib.contextmanager
