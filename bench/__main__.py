@@ -71,7 +71,7 @@ def write(postgres, options) -> None:
     ndjson = rates["ndjson"]
     print(f"\nimport of {options.messages:,} messages:")
     for format, rate in rates.items():
-        print(f"  {format:10} {rate:8,.0f} rows/s ({rate / ndjson:.2f} of ndjson)")
+        print(f"  {format:11} {rate:8,.0f} rows/s ({rate / ndjson:.2f} of ndjson)")
     print(f"COPY into a table like messages: {copied:,.0f} rows/s ({ndjson / copied:.2f} x)")
     posted = writing.posts(url, options.seconds * 3)
     print(

@@ -64,7 +64,7 @@ def read_messages(file: BinaryIO, options: Options) -> Export:
     _require(columns, table.header, "body", "created_at")
     if not has_ends:
         _require(columns, table.header, "contact", "direction")
-    own = None if has_ends or "number" in columns else own_number(options)
+    own = None if has_ends else _default_number(columns, options)
     schema = ImportMessageSchema(options.region)
 
     def check(cells: dict[str, str]) -> dict[str, Any] | None:
@@ -91,7 +91,7 @@ def read_consent(file: BinaryIO, options: Options) -> Export:
     table = CsvFile(file, ",;\t")
     columns = _find_columns(table.header, options, CONSENT_COLUMNS)
     _require(columns, table.header, "contact", *(("opted_in",) if options.opted_in is None else ()))
-    own = None if "number" in columns else own_number(options)
+    own = _default_number(columns, options)
     schema = RecordConsentSchema(options.region)
 
     def check(cells: dict[str, str]) -> dict[str, Any]:
@@ -117,11 +117,12 @@ def read_consent(file: BinaryIO, options: Options) -> Export:
     return Export(table.header_bytes, table.rows(columns, check, names), names)
 
 
-def own_number(options: Options) -> str:
-    """Return the number of --number, or the organization's only one. Raises WrongOptions."""
+def _default_number(columns: Names, options: Options) -> str | None:
+    """Return the own number of rows that name none, if there is one. Raises WrongOptions."""
     if options.numbers.keys() - {None}:
         raise WrongOptions("--number takes a SUB_ID with --format sms-backup alone")
-    return options.numbers.get(None) or only_number(options)
+    number = options.numbers.get(None)
+    return number if number or "number" in columns else only_number(options)
 
 
 def _find_columns(header: list[str], options: Options, known: Collection[str]) -> Names:

@@ -346,6 +346,17 @@ def test_options_that_do_not_fit_are_wrong_usage(alice, imports):
     assert imports(one(), "--number", alice.number).stdout == tally(imported=1)
 
 
+def test_the_number_of_the_option_is_that_of_rows_that_name_none(alice, imports):
+    alice.new_number(contact(9))
+    content = one(number=contact(9))
+    content.append([contact(1), "in", "hello", AT, ""])
+    assert imports(content, "--number", alice.number).stdout == tally(imported=2)
+    found = {row["phone_number"] for row in alice.conversations(contact_number=contact(1))}
+    assert found == {alice.number, contact(9)}
+    result = imports(content, ends_with=1)
+    assert result.stderr == "line 3: number must be E.164\n"
+
+
 def test_a_dry_run_of_a_table_writes_nothing(alice, imports):
     content = [*one(), [contact(1), "?", "hello", AT]]
     assert imports(content, "--dry-run", ends_with=1).stdout == tally(imported=1, refused=1)
