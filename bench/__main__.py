@@ -3,7 +3,7 @@
 import argparse
 import functools
 
-from bench import anatomy, database, flat, load, reading, servers, since, skewed, writing
+from bench import anatomy, database, flat, growth, load, reading, servers, since, skewed, writing
 from bench.servers import Usage
 
 print = functools.partial(print, flush=True)
@@ -101,10 +101,14 @@ def profile(postgres, options) -> None:
 
 def compare_sizes(postgres, options) -> None:
     """Print how the latency of each request grows from the small inbox to the large one."""
-    inboxes = [database.inbox(postgres.url, size, print) for size in FLAT_SIZES]
-    found = flat.measure(postgres.url, inboxes, options.rounds)
-    heads = [f"{size:,}" for size in FLAT_SIZES]
-    print(f"\np50 in ms by number of conversations\n{'':38}", *(f"{h:>10}" for h in heads))
+    small, large = (database.inbox(postgres.url, size, print) for size in FLAT_SIZES)
+    _print_growth(f"{FLAT_SIZES[1]:,}", flat.measure(postgres.url, [small, large], options.rounds))
+    for axis in growth.AXES:
+        _print_growth(axis, flat.measure(postgres.url, [small] * 2, options.rounds, axis))
+
+
+def _print_growth(larger: str, found: dict[str, list[float]]) -> None:
+    print(f"\np50 in ms, in {FLAT_SIZES[0]:,} conversations and with {larger}")
     for name, (small, large) in found.items():
         note = "" if large / small <= FLAT else f"  over {FLAT}"
         print(f"{name:38} {small:10.2f} {large:10.2f} {large / small:8.2f} x{note}")

@@ -101,18 +101,19 @@ def inbox(server_url: str, conversations: int, say=print) -> Inbox:
 
 
 @contextlib.contextmanager
-def copied(server_url: str, inbox: Inbox) -> Iterator[Inbox]:
+def copied(server_url: str, inbox: Inbox, copy: str = "copy") -> Iterator[Inbox]:
     """Yield a copy of an inbox that may be changed; it is dropped afterwards."""
-    name = f"inbox_{inbox.conversations}"
+    source = f"inbox_{inbox.conversations}"
+    name = f"{source}_{copy}"
     pool.database.close()  # A database that somebody is connected to cannot be copied.
     with psycopg.connect(server_url, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE IF EXISTS {name}_copy WITH (FORCE)")
-        conn.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name} STRATEGY file_copy")
-        url = psycopg.conninfo.make_conninfo(server_url, dbname=f"{name}_copy")
+        conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {source} STRATEGY file_copy")
+        url = psycopg.conninfo.make_conninfo(server_url, dbname=name)
         try:
             yield Inbox(url, inbox.conversations, inbox.key)
         finally:
-            conn.execute(f"DROP DATABASE {name}_copy WITH (FORCE)")
+            conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _is_current(url: str, conversations: int) -> bool:

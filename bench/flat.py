@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 
-from bench import database, reading, servers
+from bench import database, growth, reading, servers
 from bench.database import ORGANIZATION_ID, Inbox
 from bench.load import Requests
 from conversations.database import pool
@@ -150,13 +150,21 @@ def _read(name: str) -> Callable[[Target, int], None]:
     return get
 
 
-def measure(server_url: str, inboxes: list[Inbox], rounds: int) -> dict[str, list[float]]:
+def measure(
+    server_url: str, inboxes: list[Inbox], rounds: int, axis: str | None = None
+) -> dict[str, list[float]]:
     """Return for each request its milliseconds in each inbox: the median of the quietest round.
 
-    The requests go to copies of the inboxes, so that these stay as they were generated.
+    The requests go to copies of the inboxes, so that these stay as they were generated. The last
+    copy gets what an axis of growth.AXES has more of.
     """
     with contextlib.ExitStack() as stack:
-        copies = [stack.enter_context(database.copied(server_url, inbox)) for inbox in inboxes]
+        copies = [
+            stack.enter_context(database.copied(server_url, inbox, f"copy_{number}"))
+            for number, inbox in enumerate(inboxes)
+        ]
+        if axis:
+            growth.grow(copies[-1].url, axis)
         targets = [stack.enter_context(_target(copy, number)) for number, copy in enumerate(copies)]
         calls = {name: _read(name) for name in targets[0].reads} | WRITES
         found = {name: _time(call, targets, rounds) for name, call in calls.items()}

@@ -202,7 +202,6 @@ def _posting_script(counted: bool) -> str:
         "messages": ":messages",
         "shard": f"(pg_backend_pid() % {queries.COUNT_SHARDS})",
         "change_step": "1",
-        "now": "now()",
     }
     record = queries.QUERIES["record_messages"]
     if not counted:

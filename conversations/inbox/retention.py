@@ -19,7 +19,7 @@ def readable_from(retention_days: int, now: datetime) -> datetime:
 def redact_expired(organization_id: UUID, before: datetime, at: datetime | None = None) -> int:
     """Redact the readable messages from before an instant and return their number.
 
-    `at` is what `redacted_at` becomes; None is now. Raises pool.Unavailable.
+    `at` is what `redacted_at` becomes; None is PostgreSQL's now. Raises pool.Unavailable.
     """
     return _redact("lock_expired_messages", organization_id, at, readable_from=before)
 
