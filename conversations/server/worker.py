@@ -29,6 +29,8 @@ MAX_ACCEPT_DELAY_SECONDS = 400e-6
 STAY_MS = 10
 # A client that takes no byte of a response for so long loses its connection, which frees a thread.
 UNREAD_RESPONSE_TIMEOUT_MS = 10_000
+# What is read of a body that a refusal did not wait for. Twice what any request may have.
+UNREAD_BODY_BYTES = 2**25
 # A connection that has sent nothing for so long is closed.
 SILENT_SECONDS = 10
 FAILED_ACCEPT_DELAY_SECONDS = 0.1
@@ -109,6 +111,14 @@ class Worker(ThreadWorker):
         """Respond to a request whose head has arrived."""
         self._reading.discard(conn)
         return super().handle_request(req, conn)
+
+    def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
+        """Read the rest of a refused body, so that the connection stays as the response said.
+
+        gunicorn itself gives up after 64 KiB and closes it: the next request then has no response.
+        """
+        deadline = time.monotonic() + gthread.DEFAULT_WORKER_DATA_TIMEOUT
+        return bool(keepalive) and bool(conn.parser.finish_body(deadline, UNREAD_BODY_BYTES))
 
     def _next_follows(self, conn: Any) -> bool:
         """Wait a little for the next request, unless other connections may need the thread."""

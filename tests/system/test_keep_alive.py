@@ -94,6 +94,17 @@ def test_requests_sent_together_are_answered_one_after_the_other(service):
     assert received.count(b"HTTP/1.1 200 OK") == 20
 
 
+def test_a_connection_stays_after_a_body_that_was_refused_unread(service):
+    with connection(service) as opened:
+        for size in (100_000, 2_000_000, 20_000_000):
+            opened.request("POST", "/v1/messages", b"x" * size)
+            response = opened.getresponse()
+            response.read()
+            assert response.status == 401
+            assert response.headers["Connection"] == "keep-alive"
+            get(opened)
+
+
 def test_a_worker_that_ends_tells_a_busy_connection_so():
     with running_service(DATABASE_URL, WEB_CONCURRENCY=1) as service, connection(service) as opened:
         get(opened)
