@@ -80,9 +80,8 @@ class _Messages:
         except (ValidationError, UnicodeError) as error:
             yield FileRow(line, raw, None, explain(error, NAMES))
         else:
-            yield from (FileRow(line, raw, given) for given in messages)
-            if not messages:
-                yield FileRow(line, raw, None)
+            for given in messages or (None,):
+                yield FileRow(line, raw, given)
 
     def _read_messages(
         self, kind: str, row: Attributes, inner: list[Element]

@@ -19,18 +19,19 @@ ROWS = (b"sms", b"mms", b"call")
 ROW_ENDS = (b"/sms", b"/mms", b"/call")
 NOT_WELL_FORMED = "is not well-formed XML"
 VALUE = rb"\"[^\"<]*+\"|'[^'<]*+'"
-# What the file is made of; a raw < cannot be in a value of XML.
+# A tag and the like, with the text before it; a raw < cannot be in a value of XML.
 TOKEN = re.compile(
-    rb"[^<]++|<!--.*?-->|<![^-]|<\?.*?\?>|<(/?[A-Za-z_][\w.:-]*+)(?:[^<>\"']++|%b)*+>" % VALUE,
+    rb"[^<]*+(?:<!--.*?-->|<![^-]|<\?.*?\?>|<(/?[A-Za-z_][\w.:-]*+)(?:[^<>\"']++|%b)*+>)" % VALUE,
     re.DOTALL,
 )
 # A tag that is not read to its end, in a value: the name of the attribute, and the quote.
 OPEN_VALUE = re.compile(
-    rb"<\w(?:%b|[^<>\"'])*?\s([\w.:-]+)\s*=\s*(?:(\")[^\"<]*|(')[^'<]*)\Z" % VALUE
+    rb"[^<]*+<\w(?:%b|[^<>\"'])*?\s([\w.:-]+)\s*=\s*(?:(\")[^\"<]*|(')[^'<]*)\Z" % VALUE
 )
 # Base64 of pictures, or another value.
 DATA = re.compile(rb"\sdata\s*=\s*(?:%b)|%b" % (VALUE, VALUE))
 MALFORMED = re.compile(rb"<(?!!--|\?)")
+IN_COMMENT = re.compile(rb"[^<]*<!--")
 NEXT_ROW = re.compile(rb"<(?=(?:sms|mms|call)\s|/smses)")
 ENCODING = re.compile(rb"\bencoding\s*=\s*[\"']([^\"']*)")
 REFERENCES = re.compile(rb"(?:&#(?:[0-9]{1,9}|[xX][0-9A-Fa-f]{1,8});)+")
@@ -86,7 +87,7 @@ class BackupRows:
             self.is_complete = self.is_complete or name == b"/smses"
 
     def _read_tokens(self) -> Iterator[tuple[int, bytes, bytes | None]]:
-        """Yield the line, the bytes and the name of each tag, and what stands between tags."""
+        """Yield the line, the bytes and the name of each tag; of what is no tag, without a name."""
         buffer, at = b"", 0
         while chunk := self._file.read(CHUNK_BYTES):
             buffer, at = buffer[at:] + chunk, 0
@@ -94,9 +95,7 @@ class BackupRows:
                 if token := TOKEN.match(buffer, at):
                     yield self._count(token[0], token[1])
                     at = token.end()
-                elif not buffer.startswith(b"<!--", at) and (
-                    row := NEXT_ROW.search(buffer, at + 1)
-                ):
+                elif not IN_COMMENT.match(buffer, at) and (row := NEXT_ROW.search(buffer, at + 1)):
                     yield self._count(buffer[at : row.start()], None)
                     at = row.start()
                 elif (value := OPEN_VALUE.match(buffer, at)) and (
@@ -110,9 +109,10 @@ class BackupRows:
                     break
 
     def _count(self, token: bytes, name: bytes | None) -> tuple[int, bytes, bytes | None]:
-        line = self.line
-        self.line += token.count(b"\n") + self._dropped_lines
-        self._dropped_lines = 0
+        start = max(token.find(b"<"), 0)
+        line = self.line + token.count(b"\n", 0, start)
+        self.line = line + token.count(b"\n", start) + self._dropped_lines
+        self._dropped_lines, token = 0, token[start:]
         if name is not None and b"data" in token:
             token = DATA.sub(lambda value: value[0] if value[0][:1] in b"\"'" else b"", token)
         return line, token, name
