@@ -24,7 +24,7 @@ WARM_UP = 50
 STEPS = [
     ("key: shape and hash", api_keys, "is_well_formed"),
     ("key: shape and hash", api_keys, "hash_key"),
-    ("marshmallow: the arguments", RequestSchema, "_check"),
+    ("marshmallow: the arguments", RequestSchema, "check"),
     ("pool: check out and return", psycopg_pool.ConnectionPool, "getconn"),
     ("pool: check out and return", psycopg_pool.ConnectionPool, "putconn"),
     ("psycopg: send", psycopg.Connection, "execute"),

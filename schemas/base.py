@@ -1,6 +1,6 @@
 """The base of all request schemas: nothing unknown, nothing twice, one sentence for each field."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -25,20 +25,13 @@ class RequestSchema(Schema):
         super().__init__()
         self.number_region = region
 
-    def check(self, data: Mapping[str, Any]) -> dict[str, Any]:
+    def check(self, data: Mapping[str, Any], repeated: Iterable[str] = ()) -> dict[str, Any]:
         """Return the fields of `data` under their Python names; what is absent stays absent.
 
-        Raises ValidationError whose messages are {field: sentence}.
+        `repeated` are names that were given more than once. Raises ValidationError whose messages
+        are {field: sentence}.
         """
-        return self._check(data, {})
-
-    def check_together(self, checked: dict[str, Any]) -> None:
-        """Refuse fields that are right one by one but not together; called when all of them are.
-
-        Raises ValidationError whose messages are {field: sentence}.
-        """
-
-    def _check(self, data: Mapping[str, Any], complaints: dict[str, str]) -> dict[str, Any]:
+        complaints = dict.fromkeys(repeated, "must be given once")
         checked = {}
         for key, name, field in self._named_fields:
             value = data.get(key, missing)
@@ -58,6 +51,12 @@ class RequestSchema(Schema):
             raise ValidationError(complaints)
         self.check_together(checked)
         return checked
+
+    def check_together(self, checked: dict[str, Any]) -> None:
+        """Refuse fields that are right one by one but not together; called when all of them are.
+
+        Raises ValidationError whose messages are {field: sentence}.
+        """
 
     @cached_property
     def _named_fields(self) -> list[tuple[str, str, Any]]:
@@ -87,17 +86,14 @@ class QuerySchema(RequestSchema):
     def check_query(self, args: MultiDict[str, str]) -> dict[str, Any]:
         """Return the checked parameters. Raises ValidationError as `check` does."""
         repeated = [name for name, values in args.lists() if len(values) > 1 and name in self._keys]
-        return self._check(args.to_dict(), dict.fromkeys(repeated, "must be given once"))
+        return self.check(args.to_dict(), repeated)
 
 
 class PageSchema(QuerySchema):
     """The parameters that every list takes."""
 
-    cursor = Cursor(
-        load_default=(None, None),
-        description="The `meta.next_cursor` of the page before. The filters may change in between.",
-    )
-    limit = Limit(load_default=50, description="Rows of a page.")
+    cursor = Cursor(load_default=(None, None))
+    limit = Limit(load_default=50)
 
     def check_query(self, args: MultiDict[str, str]) -> dict[str, Any]:
         """Return the checked parameters, with the cursor as `cursor_at` and `cursor_id`."""

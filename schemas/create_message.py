@@ -21,38 +21,15 @@ from schemas.fields import (
 class CreateMessageSchema(RequestSchema):
     """One message. What is absent stays absent: a retry is compared by the fields that it gives."""
 
-    id = Uuid(description="Makes the call safe to repeat. Default: a new UUIDv7.")
-    direction = Choice(
-        "inbound",
-        "outbound",
-        required=True,
-        description="`inbound` if the contact sent it.",
-        example="outbound",
-    )
-    from_number = PhoneNumber(
-        data_key="from",
-        required=True,
-        description="Of an outbound message: one of your numbers.",
-        example="+15551112222",
-    )
-    to_number = PhoneNumber(
-        data_key="to",
-        required=True,
-        description="Of an inbound message: one of your numbers.",
-        example="+15554443333",
-    )
-    body = Text(
-        allow_none=True,
-        description="Required unless there are `media_urls`.",
-        example="Hi Jonas, this is Brightside Dental. Your crown has arrived; "
-        "when can you come in?",
-    )
-    media_urls = MediaUrls(description="Where the pictures of an MMS are.")
-    channel = Choice("sms", "mms", description="Default: `mms` if there are `media_urls`.")
-    segment_count = SegmentCount(description="How many SMS it was split into.")
-    created_at = PastInstant(
-        description="When it was exchanged, at most 24 hours ahead. Default: now."
-    )
+    id = Uuid()
+    direction = Choice("inbound", "outbound", required=True)
+    from_number = PhoneNumber(data_key="from", required=True)
+    to_number = PhoneNumber(data_key="to", required=True)
+    body = Text(allow_none=True)
+    media_urls = MediaUrls()
+    channel = Choice("sms", "mms")
+    segment_count = SegmentCount()
+    created_at = PastInstant()
 
     def check_together(self, checked: dict[str, Any]) -> None:
         """Refuse a message without text and media."""

@@ -4,7 +4,7 @@ import base64
 import re
 import struct
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,8 @@ from schemas.numbers import PHONE_NUMBER, to_e164
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MAX_TEXT_LENGTH = 10_000
+MAX_MEDIA_URLS = 10
+MAX_AHEAD = timedelta(hours=24)
 # The day of the first text message. What is earlier comes from a clock that was never set.
 EARLIEST_INSTANT = datetime(1992, 12, 3, tzinfo=UTC)
 
@@ -71,34 +73,27 @@ def format_instant(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def without_nul(text: str) -> str:
-    """Return a text that PostgreSQL can hold. Raises ValidationError."""
-    if "\0" in text:
-        raise ValidationError("must not contain NUL")
-    return text
+def with_plus(parameter: str) -> str:
+    """Return a number in a query string, whose raw plus sign arrives as a space, with its sign."""
+    return "+" + parameter[1:] if parameter[:1] == " " else parameter
+
+
+def usable_media(items: Iterable[object]) -> list[str]:
+    """Return those of the items that are http or https addresses, as many as a message may have."""
+    urls = [item for item in items if isinstance(item, str) and MEDIA_URL.fullmatch(item)]
+    return urls[:MAX_MEDIA_URLS]
 
 
 class Strict(fields.Field[Any]):
     """A field that has one complaint for every mistake.
 
     `accepts` tells whether a value is right, and `convert` returns what it stands for; both may
-    raise ValueError, TypeError or LookupError instead. `json_schema`, `description` and `example`
-    are what the API reference says of the field.
+    raise ValueError, TypeError or LookupError instead.
     """
 
     complaint = "is not valid"
     accepts: Any = staticmethod(lambda value: True)
     convert: Any = staticmethod(lambda value: value)
-    json_schema: dict[str, Any] = {}
-
-    def __init__(self, *, description: str = "", example: Any = None, **kwargs: Any):
-        told: dict[str, Any] = {"description": description} if description else {}
-        told |= {"examples": [example]} if example is not None else {}
-        super().__init__(
-            error_messages={"required": "is required", "null": self.complaint},
-            metadata=self.json_schema | told,
-            **kwargs,
-        )
 
     def read(self, value: Any) -> Any:
         """Return what a value stands for. Raises ValueError, TypeError or LookupError to refuse."""
@@ -106,21 +101,16 @@ class Strict(fields.Field[Any]):
             raise ValueError
         return self.convert(value)
 
-    def deserialize(
-        self,
-        value: Any,
-        attr: str | None = None,
-        data: Mapping[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> Any:
+    def deserialize(self, value: Any, attr: Any = None, data: Any = None, **kwargs: Any) -> Any:
         """Return what a value stands for. Raises ValidationError.
 
         marshmallow's own method also runs validators, which no field here has: that takes half of
         the time of a check.
         """
-        if value is None or value is missing:
-            self._validate_missing(value)
-            return None if value is None else self.load_default
+        if value is missing:
+            raise ValidationError("is required")
+        if value is None and self.allow_none:
+            return None
         try:
             return self.read(value)
         except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
@@ -131,7 +121,6 @@ class Limit(Strict):
     """A page size of 1 to 200 in plain digits, as an int."""
 
     complaint = "must be 1..200"
-    json_schema = {"type": "integer", "minimum": 1, "maximum": 200}
     accepts = re.compile("[1-9][0-9]?|1[0-9]{2}|200").fullmatch
     convert = int
 
@@ -140,7 +129,6 @@ class Cursor(Strict):
     """A next_cursor of an earlier page, as (datetime in UTC, UUID)."""
 
     complaint = "must be a next_cursor of an earlier answer"
-    json_schema = {"type": "string", "pattern": "^(A[0-4A-Za-z]|_[0-9_yz-])[0-9A-Za-z_-]{30}$"}
     convert = staticmethod(decode_cursor)
 
 
@@ -148,7 +136,6 @@ class Uuid(Strict):
     """A UUID, hyphenated, in any case, as a uuid.UUID."""
 
     complaint = "must be a UUID"
-    json_schema = {"type": "string", "format": "uuid"}
     accepts = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
     convert = uuid.UUID
 
@@ -157,7 +144,6 @@ class PhoneNumber(Strict):
     """An E.164 number, a short code of 3 to 8 digits, or a sender ID such as `DHL`."""
 
     complaint = "must be E.164"
-    json_schema = {"type": "string", "pattern": f"^({PHONE_NUMBER.pattern})$"}
     accepts: Any = PHONE_NUMBER.fullmatch
 
     def read(self, value: str) -> str:
@@ -172,14 +158,13 @@ class QueryPhoneNumber(PhoneNumber):
 
     def read(self, value: str) -> str:
         """Return it with its plus sign."""
-        return super().read("+" + value[1:] if value[:1] == " " else value)
+        return super().read(with_plus(value))
 
 
 class Region(Strict):
     """A country, whose numbers need no plus sign: an ISO 3166 code in any case, such as `US`."""
 
     complaint = "must be an ISO 3166 country code, such as US"
-    json_schema = {"type": "string", "pattern": "^[A-Za-z]{2}$"}
     accepts = staticmethod(lambda value: value.isascii() and value.upper() in SUPPORTED_REGIONS)
     convert = staticmethod(str.upper)
 
@@ -188,7 +173,6 @@ class Instant(Strict):
     """An RFC 3339 date-time with an offset; fractions beyond microseconds are cut."""
 
     complaint = "must be an RFC 3339 date-time with an offset"
-    json_schema = {"type": "string", "format": "date-time"}
 
     def read(self, value: str) -> datetime:
         """Return an aware datetime in UTC."""
@@ -214,7 +198,7 @@ class PastInstant(Instant):
     def read(self, value: Any) -> datetime:
         """Return an aware datetime in UTC."""
         instant = super().read(value)
-        if instant > datetime.now(UTC) + timedelta(hours=24):
+        if instant > datetime.now(UTC) + MAX_AHEAD:
             raise ValueError
         if instant < EARLIEST_INSTANT:
             raise ValidationError(f"must not be before {EARLIEST_INSTANT:%Y-%m-%d}")
@@ -225,7 +209,6 @@ class QueryFlag(Strict):
     """`true` or `false` in a query string, as a bool."""
 
     complaint = "must be true or false"
-    json_schema = {"type": "boolean"}
     convert = {"true": True, "false": False}.__getitem__
 
 
@@ -233,7 +216,6 @@ class Flag(Strict):
     """A JSON boolean."""
 
     complaint = "must be true or false"
-    json_schema = {"type": "boolean"}
     accepts = staticmethod(lambda value: isinstance(value, bool))
 
 
@@ -241,19 +223,23 @@ class Choice(Strict):
     """One of a few words."""
 
     def __init__(self, *choices: str, **kwargs: Any):
-        self.complaint = "must be " + " or ".join(choices)
-        self.json_schema = {"type": "string", "enum": list(choices)}
-        self.accepts = choices.__contains__
         super().__init__(**kwargs)
+        self.choices = choices
+        self.complaint = "must be " + " or ".join(choices)
+        self.accepts = choices.__contains__
 
 
 class Text(Strict):
     """A text of 1 to 1600 characters without NUL."""
 
     complaint = "must be 1..1600 chars"
-    json_schema = {"type": "string", "minLength": 1, "maxLength": 1600}
     accepts = staticmethod(lambda value: isinstance(value, str) and 1 <= len(value) <= 1600)
-    convert = staticmethod(without_nul)
+
+    def convert(self, text: str) -> str:
+        """Return it unchanged. Raises ValidationError if PostgreSQL cannot hold it."""
+        if "\0" in text:
+            raise ValidationError("must not contain NUL")
+        return text
 
 
 class ExchangedText(Text):
@@ -263,7 +249,6 @@ class ExchangedText(Text):
     """
 
     complaint = f"must be 0..{MAX_TEXT_LENGTH} chars"
-    json_schema = {"type": "string", "maxLength": MAX_TEXT_LENGTH}
     accepts = staticmethod(lambda value: len(value) <= MAX_TEXT_LENGTH)
     convert = staticmethod(lambda text: text.replace("\0", "\ufffd"))
 
@@ -272,21 +257,11 @@ class MediaUrls(Strict):
     """Up to 10 http or https addresses."""
 
     complaint = "must be up to 10 http(s) URLs"
-    json_schema = {
-        "type": "array",
-        "maxItems": 10,
-        "items": {"type": "string", "pattern": f"^{MEDIA_URL.pattern}$"},
-    }
-    accepts = staticmethod(
-        lambda value: (
-            isinstance(value, list) and len(value) <= 10 and all(map(MEDIA_URL.fullmatch, value))
-        )
-    )
+    accepts = staticmethod(lambda value: value == usable_media(value))
 
 
 class SegmentCount(Strict):
     """How many SMS segments a message took; neither a bool nor a float."""
 
     complaint = "must be 1..100"
-    json_schema = {"type": "integer", "minimum": 1, "maximum": 100}
     accepts = staticmethod(lambda value: type(value) is int and 1 <= value <= 100)

@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, ValidationError, missing
 from werkzeug.datastructures import MultiDict
 
 from schemas.base import QuerySchema, RequestSchema
-from schemas.fields import Instant, PhoneNumber, Region, Strict, parse_instant
+from schemas.fields import Instant, PhoneNumber, Region, Strict, parse_instant, with_plus
 from schemas.numbers import PHONE_NUMBER, to_e164
 
 
@@ -48,16 +48,15 @@ class HookSchema(RequestSchema):
         """Return the schema that reads numbers without a plus sign as those of a region."""
         return cls(region)
 
-    def check(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields under their Python names. Raises ValidationError as always."""
-        return super().check({path: find(data, path) for path in self._keys})
+    def check_content(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields under their Python names. Raises ValidationError as `check` does."""
+        return self.check({path: find(content, path) for path in self._keys})
 
 
 class CarrierId(Strict):
     """The carrier's id of a message."""
 
     complaint = "must be 1..64 letters, digits and hyphens"
-    json_schema = {"type": "string", "pattern": "^[0-9A-Za-z-]{1,64}$"}
     accepts = re.compile("[0-9A-Za-z-]{1,64}").fullmatch
 
 
@@ -65,7 +64,6 @@ class String(Strict):
     """A string of any length."""
 
     complaint = "must be a string"
-    json_schema = {"type": "string"}
     accepts = staticmethod(lambda value: isinstance(value, str))
 
 
@@ -73,6 +71,7 @@ class Anything(Strict):
     """A value of any kind. A request is refused only if the value is required and missing."""
 
     complaint = "is required"
+    accepts = staticmethod(lambda value: value is not None)
 
 
 class OwnNumber(PhoneNumber):
@@ -98,25 +97,15 @@ class HookInstant(Instant):
 class HookQuerySchema(QuerySchema):
     """The query parameters of a hook, beside its key."""
 
-    number = String(
-        load_default=None,
-        description="Your number, for a gateway that does not say it, or not one of yours.",
-        example="+15551112222",
-    )
-    region = Region(
-        load_default=None,
-        description="The country (ISO 3166) of numbers without a plus sign.",
-        example="US",
-    )
+    number = String(load_default=None)
+    region = Region(load_default=None)
 
     def check_query(self, args: MultiDict[str, str]) -> dict[str, Any]:
         """Return the checked parameters, numbers without a plus sign as E.164."""
         checked = super().check_query(args)
         for name, given in checked.items():
             if name != "region" and given is not None:
-                # A raw plus sign arrives as a space.
-                number = "+" + given[1:] if given[:1] == " " else given
-                checked[name] = to_e164(number, checked["region"])
+                checked[name] = to_e164(with_plus(given), checked["region"])
                 if not PHONE_NUMBER.fullmatch(checked[name]):
                     raise ValidationError({name: PhoneNumber.complaint})
         return checked
@@ -125,5 +114,5 @@ class HookQuerySchema(QuerySchema):
 class SmsgateQuerySchema(HookQuerySchema):
     """The query parameters of SMSGate's hook: a phone may have two SIMs."""
 
-    sim1 = String(load_default=None, description="Your number of the SIM with `simNumber` 1.")
-    sim2 = String(load_default=None, description="Your number of the SIM with `simNumber` 2.")
+    sim1 = String(load_default=None)
+    sim2 = String(load_default=None)

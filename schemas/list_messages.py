@@ -7,6 +7,4 @@ from schemas.fields import Choice
 class ListMessagesSchema(PageSchema):
     """The query parameters; all are optional."""
 
-    order = Choice(
-        "asc", "desc", load_default="asc", description="`asc`: oldest first. `desc`: newest first."
-    )
+    order = Choice("asc", "desc", load_default="asc")

@@ -6,7 +6,6 @@ from uuid import UUID
 from flask import Blueprint, Response, request
 from marshmallow import ValidationError
 
-import schemas
 from conversations.api.auth import authenticate, note_use
 from conversations.api.content import json_object
 from conversations.api.context import current_key
@@ -15,18 +14,23 @@ from conversations.api.pages import not_modified_response, page_response
 from conversations.database import queries
 from conversations.inbox import consent, messages, organizations, retention
 from schemas.base import PageSchema, QuerySchema, RequestSchema
+from schemas.create_message import CreateMessageSchema
 from schemas.fields import PhoneNumber, decode_base64url
+from schemas.list_consent import ListConsentSchema
+from schemas.list_conversations import ListConversationsSchema
+from schemas.list_messages import ListMessagesSchema
 from schemas.numbers import PHONE_NUMBER
+from schemas.record_consent import RecordConsentSchema
 
-CREATE_MESSAGE = schemas.CreateMessageSchema()
-LIST_CONSENT = schemas.ListConsentSchema()
-LIST_CONVERSATIONS = schemas.ListConversationsSchema()
-LIST_MESSAGES = schemas.ListMessagesSchema()
+CREATE_MESSAGE = CreateMessageSchema()
+LIST_CONSENT = ListConsentSchema()
+LIST_CONVERSATIONS = ListConversationsSchema()
+LIST_MESSAGES = ListMessagesSchema()
 LIST_PHONE_NUMBERS = PageSchema()
 # What would be ignored, such as the id of a phone number, would erase more than was meant.
 NO_PARAMETERS = QuerySchema()
 NO_FIELDS = RequestSchema()
-RECORD_CONSENT = schemas.RecordConsentSchema()
+RECORD_CONSENT = RecordConsentSchema()
 
 queries.require_null_tests("list_conversations", LIST_CONVERSATIONS.filters)
 queries.require_null_tests("list_consent", LIST_CONSENT.filters)

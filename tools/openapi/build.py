@@ -18,10 +18,12 @@ from werkzeug.routing import Rule
 from conversations import __version__
 from conversations.api.auth import VIEW_SCOPES
 from conversations.api.envelope import ERRORS
-from schemas.base import QuerySchema, RequestSchema
-from tools.openapi import responses
+from schemas.base import QuerySchema
+from schemas.fields import Strict
+from tools.openapi import json_schemas, responses
+from tools.openapi.json_schemas import Json
 from tools.openapi.operations import IF_NONE_MATCH, OPERATIONS, Operation
-from tools.openapi.responses import Json
+from tools.openapi.requests import describe
 
 TITLE = "Conversations"
 
@@ -75,7 +77,7 @@ ERROR_HEADERS = {
     503: ["Retry-After"],
 }
 # Of answers that have no schema.
-EXAMPLES = {"text/xml": {"schema": responses.TEXT, "example": "<Response/>"}}
+EXAMPLES = {"text/xml": {"schema": json_schemas.TEXT, "example": "<Response/>"}}
 EXAMPLE_PARAMETERS = {
     "id": "JxHXrXXWLcV-S1QSpzzy4Q",
     "contact_number": "+15554443333",
@@ -94,19 +96,35 @@ EXAMPLE_PARAMETERS = {
 EXAMPLE_DETAILS = {"to": "must be E.164", "body": "must be 1..1600 chars"}
 
 HEADERS = {
-    "X-Request-Id": ("The id of this request.", responses.REQUEST_ID),
-    "ETag": ("Changes whenever this answer does.", responses.TEXT),
-    "Link": ('`<…>; rel="next"`, as long as there is a next page (RFC 8288).', responses.TEXT),
-    "Retry-After": ("Seconds to wait.", responses.COUNT),
-    "WWW-Authenticate": ("What the key lacks (RFC 6750).", responses.TEXT),
-    "Allow": ("The methods that the path knows.", responses.TEXT),
-    "Location": ("Where it is.", responses.TEXT),
+    "X-Request-Id": ("The id of this request.", json_schemas.REQUEST_ID),
+    "ETag": ("Changes whenever this answer does.", json_schemas.TEXT),
+    "Link": ('`<…>; rel="next"`, as long as there is a next page (RFC 8288).', json_schemas.TEXT),
+    "Retry-After": ("Seconds to wait.", json_schemas.COUNT),
+    "WWW-Authenticate": ("What the key lacks (RFC 6750).", json_schemas.TEXT),
+    "Allow": ("The methods that the path knows.", json_schemas.TEXT),
+    "Location": ("Where it is.", json_schemas.TEXT),
 }
+
+
+class Converter(OpenAPIConverter):
+    """Says of the fields of requests what `describe` says of them."""
+
+    def metadata2properties(self, field: Field[Any], **kwargs: Any) -> Json:
+        """Return what the document says of a field beside its default."""
+        if isinstance(field, Strict):
+            return describe(field)
+        return cast(Json, super().metadata2properties(field, **kwargs))
+
+
+class Plugin(MarshmallowPlugin):
+    """Reads schemas with our converter."""
+
+    Converter = Converter
 
 
 def build(app: Flask) -> Json:
     """Return the document of the application's routes."""
-    plugin = MarshmallowPlugin()
+    plugin = Plugin()
     spec = APISpec(
         title=TITLE,
         version=__version__,
@@ -142,16 +160,18 @@ def mend_property(_: OpenAPIConverter, field: Field[Any], ret: Json) -> Json:
 
     What may be left out of a body may be null.
     """
+    if not isinstance(field, Strict):
+        return {key: field.metadata[key] for key in ("const",) if key in field.metadata}
+    is_query = isinstance(field.parent, QuerySchema)
     if field.load_default in (None, (None, None)):
         ret.pop("default")
-        if isinstance(field.parent, QuerySchema):
-            ret["type"] = field.metadata["type"]
-    mended = {key: field.metadata[key] for key in ("const",) if key in field.metadata}
-    is_body = isinstance(field.parent, RequestSchema) and not isinstance(field.parent, QuerySchema)
-    if is_body and not field.required and "type" in field.metadata:
-        mended["type"] = [field.metadata["type"], "null"]
-        if "enum" in field.metadata:
-            mended["enum"] = [*field.metadata["enum"], None]
+        if is_query:
+            ret["type"] = describe(field)["type"]
+    mended = {}
+    if not is_query and not field.required and "type" in ret:
+        mended["type"] = [describe(field)["type"], "null"]
+        if "enum" in ret:
+            mended["enum"] = [*ret["enum"], None]
     return mended
 
 

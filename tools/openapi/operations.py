@@ -8,17 +8,15 @@ from conversations.api.hooks.httpsms import HttpsmsSchema
 from conversations.api.hooks.smsgate import SmsgateSchema
 from conversations.api.hooks.telnyx import TelnyxReceivedSchema
 from conversations.api.hooks.twilio import TwilioSchema
-from schemas import (
-    CreateMessageSchema,
-    ListConsentSchema,
-    ListConversationsSchema,
-    ListMessagesSchema,
-    RecordConsentSchema,
-)
 from schemas.base import PageSchema
-from schemas.fields import PhoneNumber
+from schemas.create_message import CreateMessageSchema
 from schemas.hooks import HookQuerySchema, SmsgateQuerySchema
-from tools.openapi import responses
+from schemas.list_consent import ListConsentSchema
+from schemas.list_conversations import ListConversationsSchema
+from schemas.list_messages import ListMessagesSchema
+from schemas.record_consent import RecordConsentSchema
+from tools.openapi import json_schemas, responses
+from tools.openapi.json_schemas import Json, told
 
 PAGES = """
 
@@ -30,21 +28,21 @@ IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
     "description": "The `ETag` of the answer that you have.",
-    "schema": responses.TEXT,
+    "schema": json_schemas.TEXT,
 }
 CONVERSATION = {
     "in": "path",
     "name": "id",
     "required": True,
     "description": "The `id` of a conversation, as it was listed.",
-    "schema": responses.CONVERSATION_ID | {"examples": ["JxHXrXXWLcV-S1QSpzzy4Q"]},
+    "schema": json_schemas.CONVERSATION_ID | told(example="JxHXrXXWLcV-S1QSpzzy4Q"),
 }
 CONTACT = {
     "in": "path",
     "name": "contact_number",
     "required": True,
     "description": "The number of the contact. A plus sign may be sent as it is or as `%2B`.",
-    "schema": PhoneNumber.json_schema | {"examples": ["+15554443333"]},
+    "schema": json_schemas.PHONE_NUMBER | told(example="+15554443333"),
 }
 
 
@@ -58,7 +56,7 @@ class Operation(NamedTuple):
     errors: tuple[int, ...] = ()
     query: type[Schema] | None = None
     body: type[Schema] | None = None
-    parameters: tuple[responses.Json, ...] = ()
+    parameters: tuple[Json, ...] = ()
     headers: tuple[str, ...] = ()
     media_type: str = "application/json"
     is_hook: bool = False

@@ -7,23 +7,30 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, fields
 
-from schemas.fields import Choice, Flag, Instant, MediaUrls, PhoneNumber, Strict, Uuid
+from tools.openapi.json_schemas import (
+    BOOLEAN,
+    CONVERSATION_ID,
+    COUNT,
+    CURSOR,
+    INSTANT,
+    MEDIA_URLS,
+    PHONE_NUMBER,
+    REQUEST_ID,
+    TEXT,
+    UUID,
+    Json,
+    choice,
+    told,
+)
 
-Json = dict[str, Any]
 
-TEXT = {"type": "string"}
-COUNT = {"type": "integer", "minimum": 0}
-CONVERSATION_ID = {"type": "string", "pattern": "^[0-9A-Za-z_-]{21}[AQgw]$"}
-CURSOR = {"type": "string", "pattern": "^[0-9A-Za-z_-]{32}$"}
-REQUEST_ID = {"type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$"}
-
-
-class Value(Strict):
+class Value(fields.Field[Any]):
     """A value that never comes in and so needs no check, only a description."""
 
-    def __init__(self, json_schema: Json, **kwargs: Any):
-        self.json_schema = json_schema
-        super().__init__(**kwargs)
+    def __init__(
+        self, json_schema: Json, *, description: str = "", example: Any = None, **kwargs: Any
+    ):
+        super().__init__(metadata=json_schema | told(description, example), **kwargs)
 
 
 class PartSchema(Schema):
@@ -44,8 +51,9 @@ class PartSchema(Schema):
 class ConversationConsentSchema(PartSchema):
     """The consent of a conversation's contact."""
 
-    opted_in = Flag(description="Whether the contact may be messaged.", example=True)
-    opted_in_at = Instant(
+    opted_in = Value(BOOLEAN, description="Whether the contact may be messaged.", example=True)
+    opted_in_at = Value(
+        INSTANT,
         allow_none=True,
         description="Their latest opt-in, kept after an opt-out; null if they never opted in.",
         example="2026-04-01T09:00:00Z",
@@ -60,19 +68,22 @@ class ConversationSchema(PartSchema):
         description="Made of the number and the contact alone, so it never changes.",
         example="JxHXrXXWLcV-S1QSpzzy4Q",
     )
-    phone_number_id = Uuid(
-        description="The id of your number.", example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
+    phone_number_id = Value(
+        UUID, description="The id of your number.", example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
     )
-    phone_number = PhoneNumber(description="Your number.", example="+15551112222")
-    contact_number = PhoneNumber(
-        description="The other end: E.164, a short code or a sender ID.", example="+15554443333"
+    phone_number = Value(PHONE_NUMBER, description="Your number.", example="+15551112222")
+    contact_number = Value(
+        PHONE_NUMBER,
+        description="The other end: E.164, a short code or a sender ID.",
+        example="+15554443333",
     )
-    last_message_at = Instant(
-        description="When the newest message was exchanged.", example="2026-04-28T12:00:01Z"
+    last_message_at = Value(
+        INSTANT,
+        description="When the newest message was exchanged.",
+        example="2026-04-28T12:00:01Z",
     )
-    last_message_direction = Choice(
-        "inbound",
-        "outbound",
+    last_message_direction = Value(
+        choice("inbound", "outbound"),
         description="`inbound` if the contact sent the newest message.",
         example="inbound",
     )
@@ -82,8 +93,8 @@ class ConversationSchema(PartSchema):
         "Removed: `[redacted]`. A picture without a text: `[media]`.",
         example="Cancel my appointment please",
     )
-    last_message_body_redacted_at = Instant(
-        allow_none=True, description="When the newest message's text was removed, or null."
+    last_message_body_redacted_at = Value(
+        INSTANT, allow_none=True, description="When the newest message's text was removed, or null."
     )
     message_count = Value(
         COUNT, description="All messages, those whose text was removed included.", example=14
@@ -98,13 +109,13 @@ class ConversationSchema(PartSchema):
 class MessageSchema(PartSchema):
     """A row of list_messages, and the answer of create_message."""
 
-    id = Uuid(example="bdd55998-e070-514e-bdff-f5f510db3346")
-    direction = Choice("inbound", "outbound", example="outbound")
-    phone_number_id = Uuid(
-        description="The id of your number.", example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
+    id = Value(UUID, example="bdd55998-e070-514e-bdff-f5f510db3346")
+    direction = Value(choice("inbound", "outbound"), example="outbound")
+    phone_number_id = Value(
+        UUID, description="The id of your number.", example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e"
     )
-    from_number = PhoneNumber(example="+15551112222")
-    to_number = PhoneNumber(example="+15554443333")
+    from_number = Value(PHONE_NUMBER, example="+15551112222")
+    to_number = Value(PHONE_NUMBER, example="+15554443333")
     body = Value(
         TEXT,
         allow_none=True,
@@ -112,50 +123,58 @@ class MessageSchema(PartSchema):
         example="Hi Jonas, this is Brightside Dental. Your crown has arrived; "
         "when can you come in?",
     )
-    media_urls = MediaUrls(description="Empty when they were removed.", example=[])
-    channel = Choice("sms", "mms", example="sms")
+    media_urls = Value(MEDIA_URLS, description="Empty when they were removed.", example=[])
+    channel = Value(choice("sms", "mms"), example="sms")
     segment_count = Value(
         COUNT, allow_none=True, description="null when the source did not say.", example=1
     )
-    created_at = Instant(example="2026-03-02T09:00:00Z")
-    redacted_at = Instant(allow_none=True, description="When text and media were removed, or null.")
+    created_at = Value(INSTANT, example="2026-03-02T09:00:00Z")
+    redacted_at = Value(
+        INSTANT, allow_none=True, description="When text and media were removed, or null."
+    )
 
 
 class ConsentSchema(PartSchema):
     """A row of list_consent, and the answer of record_consent."""
 
-    phone_number_id = Uuid(example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e")
-    phone_number = PhoneNumber(example="+15551112222")
-    contact_number = PhoneNumber(example="+15554443333")
-    opted_in = Flag(
-        description="Whether the latest opt-in is later than the latest opt-out.", example=True
+    phone_number_id = Value(UUID, example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e")
+    phone_number = Value(PHONE_NUMBER, example="+15551112222")
+    contact_number = Value(PHONE_NUMBER, example="+15554443333")
+    opted_in = Value(
+        BOOLEAN,
+        description="Whether the latest opt-in is later than the latest opt-out.",
+        example=True,
     )
-    opted_in_at = Instant(
-        allow_none=True, description="The latest opt-in, or null.", example="2026-04-01T09:00:00Z"
+    opted_in_at = Value(
+        INSTANT,
+        allow_none=True,
+        description="The latest opt-in, or null.",
+        example="2026-04-01T09:00:00Z",
     )
-    opted_out_at = Instant(allow_none=True, description="The latest opt-out, or null.")
-    updated_at = Instant(
-        description="When this record last changed.", example="2026-04-01T09:00:00.250000Z"
+    opted_out_at = Value(INSTANT, allow_none=True, description="The latest opt-out, or null.")
+    updated_at = Value(
+        INSTANT, description="When this record last changed.", example="2026-04-01T09:00:00.250000Z"
     )
 
 
 class PhoneNumberSchema(PartSchema):
     """A row of list_phone_numbers."""
 
-    id = Uuid(
+    id = Value(
+        UUID,
         description="The `phone_number_id` of other calls.",
         example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e",
     )
-    phone_number = PhoneNumber(example="+15551112222")
-    created_at = Instant(
-        description="When the number was added.", example="2026-04-01T08:00:00.250000Z"
+    phone_number = Value(PHONE_NUMBER, example="+15551112222")
+    created_at = Value(
+        INSTANT, description="When the number was added.", example="2026-04-01T08:00:00.250000Z"
     )
 
 
 class ErasureSchema(PartSchema):
     """The answer of erase_contact."""
 
-    contact_number = PhoneNumber(example="+15554443333")
+    contact_number = Value(PHONE_NUMBER, example="+15554443333")
     messages_redacted = Value(
         COUNT, description="Messages whose text or media were removed by this call.", example=14
     )
@@ -198,13 +217,16 @@ class ReadinessSchema(HealthSchema):
         description="The newest migration that this version brings.",
         example="0001_create_organizations",
     )
-    last_redaction_at = Instant(
+    last_redaction_at = Value(
+        INSTANT,
         allow_none=True,
         description="When `flask redact-messages` last ran for an organization that has a "
         "retention window, or null.",
     )
-    redaction_is_overdue = Flag(
-        description="Whether one of those has waited for it longer than 26 hours.", example=False
+    redaction_is_overdue = Value(
+        BOOLEAN,
+        description="Whether one of those has waited for it longer than 26 hours.",
+        example=False,
     )
     clock_skew_seconds = Value(
         {"type": "number"},

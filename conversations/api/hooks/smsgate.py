@@ -43,19 +43,12 @@ class PhoneInstant(HookInstant):
 class SmsgateSchema(HookSchema):
     """A message that a phone received. The app's ids repeat, so its content is its id."""
 
-    event = String(data_key="event", required=True, example="sms:received")
-    contact_number = PhoneNumber(data_key="payload.sender", required=True, example="+15554443333")
-    own_number = OwnNumber(
-        data_key="payload.recipient",
-        load_default=None,
-        description="Often null: then `sim1` and `sim2`, or `number`, are parameters.",
-        example="+15551112222",
-    )
-    sim = Anything(data_key="payload.simNumber", load_default=None, example=1)
-    at = PhoneInstant(
-        data_key="payload.receivedAt", required=True, example="2026-04-28T12:00:01.000Z"
-    )
-    text = String(data_key="payload.message", load_default=None, example="See you at noon")
+    event = String(data_key="event", required=True)
+    contact_number = PhoneNumber(data_key="payload.sender", required=True)
+    own_number = OwnNumber(data_key="payload.recipient", load_default=None)
+    sim = Anything(data_key="payload.simNumber", load_default=None)
+    at = PhoneInstant(data_key="payload.receivedAt", required=True)
+    text = String(data_key="payload.message", load_default=None)
     mms_text = String(data_key="payload.body", load_default=None)
     subject = Anything(data_key="payload.subject", load_default=None)
     attachments = Anything(data_key="payload.attachments", load_default=None)
@@ -74,7 +67,7 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
         content = {**content, "payload": {"sender": payload["phoneNumber"], **payload}}
     if find(content, "payload.sender") == HIDDEN_SENDER:
         return [Skip("the sender is hidden")]
-    given = SmsgateSchema.of_region(query.region).check(content)
+    given = SmsgateSchema.of_region(query.region).check_content(content)
     is_mms = event == "mms:downloaded"
     text = (given["mms_text"] if is_mms else given["text"]) or ""
     subject = given["subject"] if is_mms and isinstance(given["subject"], str) else ""

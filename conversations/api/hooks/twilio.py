@@ -30,22 +30,14 @@ NOT_READ = "is of a Conversations webhook: register that of the number instead"
 class TwilioSchema(HookSchema):
     """A message that was received. Pictures are in `MediaUrl0`, `MediaUrl1` and so on."""
 
-    id = CarrierId(
-        data_key="MessageSid", required=True, example="SM0123456789abcdef0123456789abcdef"
-    )
-    contact_number = PhoneNumber(data_key="From", required=True, example="+15554443333")
-    own_number = OwnNumber(data_key="To", load_default=None, example="+15551112222")
-    text = String(data_key="Body", load_default=None, example="See you at noon")
-    segment_count = Anything(data_key="NumSegments", load_default=None, example="1")
-    media_count = Anything(data_key="NumMedia", load_default=None, example="0")
-    status = Anything(
-        data_key="SmsStatus", load_default="received", example="received", description="`received`"
-    )
-    opt_out_type = Anything(
-        data_key="OptOutType",
-        load_default=None,
-        description="`STOP` or `START`, if Twilio itself took the text for one.",
-    )
+    id = CarrierId(data_key="MessageSid", required=True)
+    contact_number = PhoneNumber(data_key="From", required=True)
+    own_number = OwnNumber(data_key="To", load_default=None)
+    text = String(data_key="Body", load_default=None)
+    segment_count = Anything(data_key="NumSegments", load_default=None)
+    media_count = Anything(data_key="NumMedia", load_default=None)
+    status = Anything(data_key="SmsStatus", load_default="received")
+    opt_out_type = Anything(data_key="OptOutType", load_default=None)
 
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
@@ -61,7 +53,7 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     for name in ("SmsSid", "SmsMessageSid"):
         if name in content:
             content = {"MessageSid": content[name], **content}
-    given = TwilioSchema.of_region(query.region).check(content)
+    given = TwilioSchema.of_region(query.region).check_content(content)
     own_number, phone_number_id = find_own_number([(given["own_number"], "To")], query)
     media_fields = sorted(filter(MEDIA_FIELD.fullmatch, content), key=lambda name: int(name[8:]))
     report = Report(
