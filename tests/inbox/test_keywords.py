@@ -278,3 +278,10 @@ def test_a_verdict_that_comes_with_the_second_report_is_recorded_at_the_message(
     told = [(event["opted_in"], event["captured_at"]) for event in events]
     assert told == [(False, datetime.fromisoformat(AT))]
     assert record_messages(alice.id, [again]) == [Outcome.KNOWN]
+
+
+def test_what_an_organization_sends_opts_nobody_in_or_out(alice):
+    fields = {"direction": "outbound", "opted_in": True}
+    message = alice.message(contact(1), AT, "START", **fields)
+    assert "verdicts" not in message
+    assert "opted_in" not in message
