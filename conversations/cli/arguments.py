@@ -1,66 +1,52 @@
 """Arguments and options of commands, checked as strictly as the fields of a request."""
 
 import csv
-import functools
 import os
 import re
 import stat
-from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import click
 from marshmallow import ValidationError
 
 from conversations.inbox import api_keys
-from schemas.fields import PastInstant, PhoneNumber, QueryFlag, Region, Strict, Uuid
+from schemas.fields import PhoneNumber, Strict, Uuid
 
-LIFETIME = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 DAYS = re.compile(r"[1-9][0-9]{0,4}")
 MAX_RETENTION_DAYS = 36500
 FOREVER = "forever"
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Name(Strict):
     """A text that is not blank."""
 
     complaint = "must be a text"
-
-    def read(self, value: str) -> str:
-        """Return the text unchanged."""
-        value.encode()  # An argument may hold bytes that are no UTF-8.
-        if not value.strip():
-            raise ValueError
-        return value
+    # An argument may hold bytes that are no UTF-8, and is then refused by encode.
+    accepts = staticmethod(lambda value: value.strip() and value.encode())
 
 
 class Lifetime(Strict):
-    """A number and a unit."""
+    """A number and a unit, as a timedelta."""
 
     complaint = "must be a number and s, m, h or d, such as 90d"
-
-    def read(self, value: str) -> timedelta:
-        """Return a timedelta."""
-        match = LIFETIME.fullmatch(value)
-        if not match:
-            raise ValueError
-        return timedelta(**{UNITS[match[2]]: int(match[1])})
+    accepts = re.compile("[1-9][0-9]{0,5}[smhd]").fullmatch
+    convert = staticmethod(
+        lambda value: timedelta(seconds=int(value[:-1]) * UNIT_SECONDS[value[-1]])
+    )
 
 
 class RetentionDays(Strict):
-    """A number of days, or `forever`."""
+    """A number of days, or `forever`, as it was written."""
 
     complaint = f"must be 1..{MAX_RETENTION_DAYS} or forever"
-
-    def read(self, value: str) -> int | str:
-        """Return an int, or the text `forever`: click takes None for an argument not given."""
-        if value == FOREVER:
-            return value
-        if not DAYS.fullmatch(value) or int(value) > MAX_RETENTION_DAYS:
-            raise ValueError
-        return int(value)
+    accepts = staticmethod(
+        lambda value: (
+            value == FOREVER or (DAYS.fullmatch(value) and int(value) <= MAX_RETENTION_DAYS)
+        )
+    )
 
 
 class Columns(Strict):
@@ -78,16 +64,11 @@ class Columns(Strict):
 
 
 class Zone(Strict):
-    """A zone of the IANA database."""
+    """A zone of the IANA database, as a ZoneInfo."""
 
     complaint = "must be an IANA time zone, such as Europe/Berlin"
-
-    def read(self, value: str) -> ZoneInfo:
-        """Return the zone."""
-        try:
-            return ZoneInfo(value)
-        except OSError as error:  # The name of a folder of zones.
-            raise ValueError from error
+    accepts = staticmethod(lambda value: value in available_timezones())
+    convert = ZoneInfo
 
 
 class DateFormat(Strict):
@@ -123,71 +104,6 @@ class Checked(click.ParamType[Any]):
 ORGANIZATION = click.argument("organization_id", type=Checked(Uuid()))
 NUMBER_HINT = ", such as +15551112222, or a short code such as 54321, or a sender ID such as DHL"
 NUMBER = click.argument("number", type=Checked(PhoneNumber(), NUMBER_HINT))
-FILE = click.argument("file", type=click.File("rb"))
-REGION = click.option(
-    "--region",
-    type=Checked(Region()),
-    metavar="CC",
-    help="The country (ISO 3166, such as US) of numbers without a plus sign.",
-)
-REJECTED = click.option(
-    "--rejected",
-    "--refused",
-    "rejected_path",
-    type=click.Path(dir_okay=False),
-    help="The file that rejected rows are copied to.",
-)
-DRY_RUN = click.option(
-    "--dry-run", is_flag=True, help="Read and check the whole file and write nothing."
-)
-
-
-def format_option(formats: Collection[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option that names one of some formats."""
-    return click.option(
-        "--format",
-        type=click.Choice(list(formats)),
-        default="ndjson",
-        help="The format of the file. Default: ndjson.",
-    )
-
-
-def _option(name: str, field: Strict, metavar: str, help: str) -> Callable[..., Any]:
-    return click.option(name, type=Checked(field), metavar=metavar, help=help)
-
-
-IMPORT_OPTIONS = (
-    REGION,
-    click.option(
-        "--number",
-        "numbers",
-        multiple=True,
-        metavar="[SUB_ID=]NUMBER",
-        help="Your number, if the file does not say it; of two SIMs one for each SUB_ID.",
-    ),
-    _option(
-        "--columns", Columns(), "NAME=COLUMN,…", "What the columns of a CSV are: contact=Phone,…"
-    ),
-    _option(
-        "--timezone", Zone(), "ZONE", "The zone of local times in a CSV, such as Europe/Berlin."
-    ),
-    _option(
-        "--date-format", DateFormat(), "FORMAT", "How a CSV writes dates, such as '%d.%m.%Y %H:%M'."
-    ),
-    REJECTED,
-    DRY_RUN,
-)
-CONSENT_OPTIONS = (
-    _option(
-        "--opted-in", QueryFlag(), "true|false", "What all contacts of a CSV of one state said."
-    ),
-    _option("--at", PastInstant(), "INSTANT", "When (RFC 3339), for a CSV that does not say it."),
-)
-
-
-def with_options(*options: Callable[..., Any]) -> Callable[[Callable[..., None]], Any]:
-    """Return a decorator that adds options to a command, in this order."""
-    return lambda function: functools.reduce(lambda f, add: add(f), reversed(options), function)
 
 
 def open_private(path: str, flags: int) -> int:

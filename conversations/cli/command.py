@@ -3,7 +3,8 @@
 import functools
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,13 +15,15 @@ from flask.cli import AppGroup
 
 from conversations.database import migrations, pool
 from conversations.inbox import organizations
-from conversations.inbox.api_keys import printable
-from conversations.inbox.organizations import Organization
+from conversations.inbox.api_keys import KeyIsDead, printable
+from conversations.inbox.organizations import NumberTaken, Organization
 from conversations.server import embedded
 from conversations.settings import Settings
 from schemas.fields import format_instant
 
 COMMANDS = AppGroup()
+# What a command reports in one sentence.
+ERRORS = (pool.Unavailable, pool.Refused, pool.DatabaseError, NumberTaken, KeyIsDead)
 # What the list of commands shows of a command's help, on one line.
 FIRST_CLAUSE = re.compile("[^.,:;]+")
 
@@ -32,29 +35,25 @@ def current_settings() -> Settings:
 
 
 def command(
-    name: str, *, needs_schema: bool = True, connections: int = 1
+    name: str, *, needs_schema: bool = True, connections: int = 1, **attributes: Any
 ) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function a command over the database.
+    """Make a function a command over the database, of an organization that exists if it takes one.
 
     What goes wrong with the database is said in one sentence, with exit code 1. `needs_schema`
-    refuses a schema that is behind; `connections` is the size of the command's pool.
+    refuses a schema that is behind; `connections` is the size of the command's pool, and
+    `attributes` are click's.
     """
 
     def make(function: Callable[..., None]) -> click.Command:
         @functools.wraps(function)
         def run(**kwargs: Any) -> None:
-            settings = current_settings()
-            url = settings.database_url or embedded.acquire()
-            prepare = settings.database_prepared_statements
-            try:
-                _check_database(url, prepare, needs_schema)
-                with pool.using(pool.Database(url, prepare=prepare, pool_size=connections)):
-                    function(**kwargs)
-            except (pool.Unavailable, pool.Refused, pool.DatabaseError) as error:
-                raise click.ClickException(str(error).partition("\n")[0]) from error
+            with _database(needs_schema, connections):
+                if "organization_id" in kwargs:
+                    get_organization(kwargs["organization_id"])
+                function(**kwargs)
 
         summary = FIRST_CLAUSE.match(function.__doc__ or "")
-        made = COMMANDS.command(name, short_help=summary and summary[0])(run)
+        made = COMMANDS.command(name, short_help=summary and summary[0], **attributes)(run)
         for param in made.params:
             # Else Flask would take options from variables, such as FLASK_DELETE_ORGANIZATION_YES.
             param.allow_from_autoenv = False  # type: ignore[attr-defined]
@@ -63,16 +62,23 @@ def command(
     return make
 
 
-def _check_database(url: str, prepare: bool | None, needs_schema: bool) -> None:
-    """Connect once before the pool does, because a pool does not say why it cannot connect."""
+@contextmanager
+def _database(needs_schema: bool, connections: int) -> Iterator[None]:
+    """Use the database of the settings, and say errors of it and of the inbox in one sentence."""
+    settings = current_settings()
+    url = settings.database_url or embedded.acquire()
+    prepare = settings.database_prepared_statements
     try:
-        migrations.check_database(url, prepare)
-    except migrations.SchemaBehind:
-        if needs_schema:
-            raise
+        # Before the pool connects, because a pool does not say why it cannot.
+        with nullcontext() if needs_schema else suppress(migrations.SchemaBehind):
+            migrations.check_database(url, prepare)
+        with pool.using(pool.Database(url, prepare=prepare, pool_size=connections)):
+            yield
+    except ERRORS as error:
+        raise click.ClickException(str(error).partition("\n")[0]) from error
 
 
-def require_organization(organization_id: UUID) -> Organization:
+def get_organization(organization_id: UUID) -> Organization:
     """Return an organization. Refuses one that does not exist."""
     for organization in organizations.list_organizations():
         if organization["organization_id"] == organization_id:
@@ -85,12 +91,13 @@ def named(organization: Organization) -> str:
     return f"{printable(organization['name'])} ({organization['organization_id']})"
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Print rows, and above them the names of their columns if a person looks on."""
+def print_table(columns: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Print the named columns of rows, and above them the names if a person looks on."""
+    names = columns.split()
     if sys.stdout.isatty():
-        print_row(columns)
+        print_row(names)
     for row in rows:
-        print_row(row[column] for column in columns)
+        print_row(row[name] for name in names)
 
 
 def print_row(values: Iterable[Any]) -> None:

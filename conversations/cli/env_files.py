@@ -8,7 +8,6 @@ from typing import Any
 from flask.helpers import get_load_dotenv
 
 GIVEN = Path("/proc/self/environ")
-NAMES = (".flaskenv", ".env")
 
 
 def forget() -> None:
@@ -21,13 +20,11 @@ def forget() -> None:
     dotenv: Any = sys.modules.get("dotenv")
     if dotenv is None or "FLASK_RUN_FROM_CLI" not in os.environ or not get_load_dotenv():
         return
-    paths = filter(None, (dotenv.find_dotenv(name, usecwd=True) for name in NAMES))
-    for path in paths:
+    paths = [dotenv.find_dotenv(name, usecwd=True) for name in (".flaskenv", ".env")]
+    for path in filter(None, paths):
         if not GIVEN.exists():
-            sys.exit(
-                f"flask has read {path}, which may be another project's: set FLASK_SKIP_DOTENV=1"
-            )
-        given = {each.partition(b"=")[0] for each in GIVEN.read_bytes().split(b"\0")}
+            sys.exit(f"flask read {path}, which may be another project's: set FLASK_SKIP_DOTENV=1")
+        given = b"\0" + GIVEN.read_bytes()
         for name in dotenv.dotenv_values(path, encoding="utf-8"):
-            if os.fsencode(name) not in given:
+            if os.fsencode(f"\0{name}=") not in given:
                 os.environ.pop(name, None)

@@ -9,7 +9,7 @@ from uuid import UUID
 import click
 
 from conversations.cli.arguments import ORGANIZATION, open_private
-from conversations.cli.command import command, require_organization
+from conversations.cli.command import command
 from conversations.files import exports
 
 EXPORT = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
@@ -32,7 +32,6 @@ def export_consent(organization_id: UUID, file: str) -> None:
 
 
 def _export(export: Callable[[UUID, BinaryIO], int], organization_id: UUID, path: str) -> None:
-    require_organization(organization_id)
     try:
         if path == "-":
             count = export(organization_id, sys.stdout.buffer)

@@ -3,53 +3,89 @@
 import os
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any, BinaryIO
 from uuid import UUID
 
 import click
 
 from conversations.cli.arguments import (
-    CONSENT_OPTIONS,
-    FILE,
-    IMPORT_OPTIONS,
     ORGANIZATION,
-    format_option,
+    Checked,
+    Columns,
+    DateFormat,
+    Zone,
     open_private,
-    with_options,
 )
-from conversations.cli.command import command, require_organization
+from conversations.cli.command import command
 from conversations.database import queries
 from conversations.files import formats, importer
 from conversations.files.formats import CONSENT_FORMATS, MESSAGE_FORMATS, Format
 from conversations.files.rows import Options, UnreadableFile, WrongOptions
 from conversations.inbox import organizations
+from schemas.fields import PastInstant, QueryFlag, Region, Strict
 from schemas.numbers import to_e164
 
 TALLY = ("imported", "already there", "skipped", "refused")
 # After as many rows with the same reason only their number is printed.
 MAX_EQUAL_REASONS = 100
 MAX_REASONS = 10_000
+FILE = click.argument("file", type=click.File("rb"))
 
 
-@command("import-messages", connections=importer.CONNECTIONS)
+def _option(name: str, field: Strict, metavar: str, help: str) -> click.Option:
+    return click.Option([name], type=Checked(field), metavar=metavar, help=help)
+
+
+# The options that only some formats take.
+FORMAT_OPTIONS = (
+    _option("--opted-in", QueryFlag(), "true|false", "What all contacts of a CSV said."),
+    _option("--at", PastInstant(), "INSTANT", "When (RFC 3339), for a CSV that does not say it."),
+    _option("--region", Region(), "CC", "The country (ISO 3166) of numbers without a plus sign."),
+    click.Option(
+        ["--number", "numbers"],
+        multiple=True,
+        metavar="[SUB_ID=]NUMBER",
+        help="Your number, if the file does not say it; of two SIMs one for each SUB_ID.",
+    ),
+    _option("--columns", Columns(), "NAME=COLUMN,…", "What a CSV's columns are: contact=Phone,…"),
+    _option("--timezone", Zone(), "ZONE", "Of local times in a CSV, such as Europe/Berlin."),
+    _option("--date-format", DateFormat(), "FORMAT", "How a CSV writes dates, such as %d.%m.%Y."),
+)
+REJECTED = click.Option(
+    ["--rejected", "--refused", "rejected_path"],
+    type=click.Path(dir_okay=False),
+    help="The file that rejected rows are copied to.",
+)
+DRY_RUN = click.Option(["--dry-run"], is_flag=True, help="Check the whole file and write nothing.")
+
+
+def _parameters(formats: Mapping[str, Format]) -> list[click.Parameter]:
+    """Return the options of an import of files of these formats."""
+    taken = {option for format in formats.values() for option in format.options}
+    format_option = click.Option(
+        ["--format"],
+        type=click.Choice(list(formats)),
+        default="ndjson",
+        help="The format of the file. Default: ndjson.",
+    )
+    options = [option for option in FORMAT_OPTIONS if option.name in taken]
+    return [format_option, *options, REJECTED, DRY_RUN]
+
+
+@command("import-messages", connections=importer.CONNECTIONS, params=_parameters(MESSAGE_FORMATS))
 @ORGANIZATION
 @FILE
-@format_option(MESSAGE_FORMATS)
-@with_options(*IMPORT_OPTIONS)
 def import_messages(organization_id: UUID, **given: Any) -> None:
     """Import messages. Importing a file again changes nothing."""
-    require_organization(organization_id)
     _import(importer.MessageTarget(organization_id), MESSAGE_FORMATS, **given)
 
 
-@command("import-consent", connections=importer.CONNECTIONS)
+@command("import-consent", connections=importer.CONNECTIONS, params=_parameters(CONSENT_FORMATS))
 @ORGANIZATION
 @FILE
-@format_option(CONSENT_FORMATS)
-@with_options(*CONSENT_OPTIONS, *IMPORT_OPTIONS)
 def import_consent(organization_id: UUID, **given: Any) -> None:
     """Import consent events, in any order. Importing a file again changes nothing."""
-    require_organization(organization_id)
     _import(importer.ConsentTarget(organization_id), CONSENT_FORMATS, **given)
 
 
@@ -60,8 +96,13 @@ class Progress:
         self._file = file
         # 0 if that is unknown, as of a pipe.
         self._size_bytes = os.fstat(file.fileno()).st_size
-        self._bar = _new_bar("Reading", self._size_bytes)
         self._reasons: Counter[str] = Counter()
+        self._begin_bar("Reading", self._size_bytes)
+
+    def _begin_bar(self, label: str, length: int) -> None:
+        is_hidden = not length or not sys.stderr.isatty()
+        self._bar = click.progressbar(length=length, label=label, file=sys.stderr, hidden=is_hidden)
+        self._bar.render_progress()
 
     def read(self) -> None:
         """Move the bar to the place that is read in the file."""
@@ -79,7 +120,7 @@ class Progress:
         """Move the bar by the rows of a batch."""
         if self._bar.label == "Reading":
             self._bar.render_finish()
-            self._bar = _new_bar("Recording", of_rows)
+            self._begin_bar("Recording", of_rows)
         self._bar.update(rows)
 
     def finish(self) -> None:
@@ -88,13 +129,6 @@ class Progress:
         for reason, count in self._reasons.items():
             if count > MAX_EQUAL_REASONS:
                 click.echo(f"{count - MAX_EQUAL_REASONS} more rows: {reason}", err=True)
-
-
-def _new_bar(label: str, length: int) -> "click._termui_impl.ProgressBar[int]":
-    is_hidden = not length or not sys.stderr.isatty()
-    bar = click.progressbar(length=length, label=label, file=sys.stderr, hidden=is_hidden)
-    bar.render_progress()
-    return bar
 
 
 def _import(target: importer.Target, table: dict[str, Format], **given: Any) -> None:
@@ -139,29 +173,25 @@ def _refuse_same_file(file: BinaryIO, rejected_path: str) -> None:
 def _options(organization_id: UUID, name: str, format: Format, given: dict[str, Any]) -> Options:
     """Return the options of a reader. Raises WrongOptions for one that its format does not take."""
     given = {option: value for option, value in given.items() if value not in (None, ())}
-    for option in given:
-        if option not in format.options:
-            flag = option.removesuffix("s" if option == "numbers" else "").replace("_", "-")
-            raise WrongOptions(f"--{flag} is no option of --format {name}")
+    for option in FORMAT_OPTIONS:
+        if option.name in given and option.name not in format.options:
+            raise WrongOptions(f"{option.opts[0]} is no option of --format {name}")
     own_numbers = organizations.list_phone_numbers(organization_id)
     namespace = organizations.get_id_namespace(organization_id)
-    numbers = _own_numbers(given.pop("numbers", ()), own_numbers, given.get("region"))
+    numbers = _read_numbers(given.pop("numbers", ()), given.get("region"))
+    if not own_numbers.keys() >= set(numbers.values()):
+        raise WrongOptions(f"--number {organizations.NOT_YOURS}")
     return Options(own_numbers, namespace, numbers=numbers, **given)
 
 
-def _own_numbers(
-    texts: tuple[str, ...], own_numbers: dict[str, UUID], region: str | None
-) -> dict[str | None, str]:
+def _read_numbers(texts: tuple[str, ...], region: str | None) -> dict[str | None, str]:
     """Return the numbers of --number by SUB_ID. Raises WrongOptions."""
     numbers: dict[str | None, str] = {}
     for text in texts:
         sub_id, is_given, number = text.rpartition("=")
         if is_given and not sub_id.isdecimal():
             raise WrongOptions("--number must be NUMBER or SUB_ID=NUMBER, such as 1=+15551112222")
-        key = sub_id if is_given else None
-        if key in numbers:
-            raise WrongOptions("--number must be given once, or once for each SUB_ID")
-        numbers[key] = to_e164(number, region)
-        if numbers[key] not in own_numbers:
-            raise WrongOptions(f"--number {organizations.NOT_YOURS}")
+        numbers[sub_id if is_given else None] = to_e164(number, region)
+    if len(numbers) < len(texts):
+        raise WrongOptions("--number must be given once, or once for each SUB_ID")
     return numbers

@@ -14,13 +14,13 @@ from conversations.cli.arguments import (
     Name,
     RetentionDays,
 )
-from conversations.cli.command import command, named, print_row, print_table, require_organization
+from conversations.cli.command import command, get_organization, named, print_row, print_table
 from conversations.database import queries
 from conversations.inbox import organizations
 from conversations.inbox.organizations import Organization
 from schemas.fields import Uuid
 
-COLUMNS = ("id", "name", "message_retention_days", "created_at")
+COLUMNS = "id name message_retention_days created_at"
 
 
 @command("create-organization")
@@ -50,10 +50,9 @@ def _line(organization: Organization) -> dict[str, Any]:
 @click.argument("days", type=Checked(RetentionDays()), metavar="DAYS|forever")
 def set_retention(organization_id: UUID, days: int | str) -> None:
     """Set how many days messages are kept, from the next retention run on."""
-    require_organization(organization_id)
     organizations.set_retention(organization_id, None if days == FOREVER else int(days))
-    line = _line(require_organization(organization_id))
-    print_row(line[column] for column in COLUMNS)
+    line = _line(get_organization(organization_id))
+    print_row(line[column] for column in COLUMNS.split())
 
 
 @command("delete-organization")
@@ -61,7 +60,7 @@ def set_retention(organization_id: UUID, days: int | str) -> None:
 @click.option("--yes", is_flag=True, help="Delete it. Without --yes, only say what would go.")
 def delete_organization(organization_id: UUID, yes: bool) -> None:
     """Delete an organization and all that it owns, for good."""
-    organization = require_organization(organization_id)
+    organization = get_organization(organization_id)
     if not yes:
         owned = queries.fetch_row("get_organization_contents", organization_id=organization_id)
         counts = [f"{name.replace('_', ' ')}: {count}" for name, count in owned.items()]
@@ -79,20 +78,15 @@ def delete_organization(organization_id: UUID, yes: bool) -> None:
 @click.option("--id", type=Checked(Uuid()), help="The id of the number, to restore or to migrate.")
 def create_phone_number(organization_id: UUID, number: str, id: UUID | None) -> None:
     """Give an organization a phone number and print the number's id."""
-    require_organization(organization_id)
-    try:
-        click.echo(organizations.create_phone_number(organization_id, number, id))
-    except organizations.NumberTaken as error:
-        raise click.ClickException(str(error)) from error
+    click.echo(organizations.create_phone_number(organization_id, number, id))
 
 
 @command("list-phone-numbers")
 @ORGANIZATION
 def list_phone_numbers(organization_id: UUID) -> None:
     """Print an organization's phone numbers, separated by tabs, oldest first."""
-    require_organization(organization_id)
     rows = queries.fetch_all("get_phone_numbers", organization_id=organization_id)
-    print_table(("id", "number", "created_at"), rows)
+    print_table("id number created_at", rows)
 
 
 @command("delete-phone-number")
@@ -100,7 +94,7 @@ def list_phone_numbers(organization_id: UUID) -> None:
 @NUMBER
 def delete_phone_number(organization_id: UUID, number: str) -> None:
     """Delete a phone number that has neither conversations nor consent."""
-    organization = named(require_organization(organization_id))
+    organization = named(get_organization(organization_id))
     ids = organizations.find_phone_numbers(organization_id, numbers=[number])
     if number not in ids:
         raise click.ClickException(f"{organization} has no number {number}")
