@@ -72,9 +72,8 @@ def _writer(descriptor: int, mode: int, device: int, inode: int) -> Callable[[by
 
 def _write_if_ready(descriptor: int, data: bytes) -> int:
     """Write as much as a descriptor takes for sure. Raises BlockingIOError."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLOUT)
-    if not poll.poll(0):
+    _, writable, _ = select.select([], [descriptor], [], 0)
+    if not writable:
         raise BlockingIOError
     return os.write(descriptor, data[: select.PIPE_BUF])
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 
 from flask import Flask, Response, abort, current_app, request
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -15,16 +16,12 @@ from conversations.api.request_log import METHODS
 from conversations.database import pool, queries
 
 REQUESTS = Counter("http_requests", "Requests by route and status", ["method", "route", "status"])
-LATENCY = Histogram(
-    "http_request_seconds",
-    "Time to answer, in seconds",
-    ["route"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
-)
-POOL_IN_USE = Gauge("db_pool_in_use", "Connections checked out", multiprocess_mode="livesum")
-POOL_WAITING = Gauge(
-    "db_pool_waiting", "Requests that wait for a connection", multiprocess_mode="livesum"
-)
+BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+LATENCY = Histogram("http_request_seconds", "Time to answer, in seconds", ["route"], buckets=BOUNDS)
+# Of the workers that live, added up.
+live_gauge = partial(Gauge, multiprocess_mode="livesum")
+POOL_IN_USE = live_gauge("db_pool_in_use", "Connections checked out")
+POOL_WAITING = live_gauge("db_pool_waiting", "Requests that wait for a connection")
 
 
 def init_app(app: Flask) -> None:

@@ -11,7 +11,6 @@ import time
 import traceback
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from functools import partial
 from http import HTTPMethod
 from typing import Any
 
@@ -74,23 +73,14 @@ def add_time_and_level(_: object, level: str, event: Event) -> Event:
     return {"timestamp": timestamp, "level": level, "event": event.pop("event"), **event}
 
 
+PROCESSORS: list[Processor] = [add_request_id, describe_exception, add_time_and_level]
+RENDERERS = {"json": render_json, "logfmt": render_logfmt}
+
+
 def formatter(log_format: str) -> logging.Formatter:
     """Return what formats the lines of libraries, which use the standard library's logging."""
-    return ProcessorFormatter(
-        processors=[add_logger_name, ProcessorFormatter.remove_processors_meta, *_chain(log_format)]
-    )
-
-
-def _chain(log_format: str) -> list[Processor]:
-    render = render_json if log_format == "json" else render_logfmt
-    return [add_request_id, describe_exception, add_time_and_level, render]
-
-
-def _describe_dropped(chain: list[Processor], count: int) -> str:
-    event: Any = {"event": "lines dropped", "count": count}
-    for process in chain:
-        event = process(None, "warning", event)
-    return str(event)
+    own = [add_logger_name, ProcessorFormatter.remove_processors_meta]
+    return ProcessorFormatter(processors=[*own, *PROCESSORS, RENDERERS[log_format]])
 
 
 _library_handler = logging.StreamHandler()
@@ -101,9 +91,14 @@ def configure_logging(log_format: str, *handlers: logging.Handler) -> None:
 
     `handlers` are those that a library has for itself.
     """
-    chain = _chain(log_format)
+    render = RENDERERS[log_format]
+
+    def describe_dropped(count: int) -> str:
+        event = {"event": "lines dropped", "count": count}
+        return render(None, "", add_time_and_level(None, "warning", event))
+
     structlog.configure(
-        processors=chain,
+        processors=[*PROCESSORS, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=lambda *_: STANDARD_OUTPUT,
         cache_logger_on_first_use=True,
@@ -117,7 +112,7 @@ def configure_logging(log_format: str, *handlers: logging.Handler) -> None:
             handler.setStream(STANDARD_ERROR)
             handler.terminator = ""
     for stream in (STANDARD_OUTPUT, STANDARD_ERROR):
-        stream.describe_dropped = partial(_describe_dropped, chain[-2:])
+        stream.describe_dropped = describe_dropped
 
 
 def init_app(app: Flask) -> None:

@@ -3,6 +3,7 @@
 import re
 
 import psycopg
+from marshmallow import ValidationError
 from psycopg.conninfo import conninfo_to_dict
 
 COMPLAINT = (
@@ -15,20 +16,20 @@ NUMBER = re.compile("[0-9]{1,9}")
 MAX_PORT = 65535
 
 
-def check_url(url: str) -> None:
-    """Raise ValueError with a sentence unless `url` is a connection string that libpq takes.
+def check_url(url: str) -> str:
+    """Return `url` if it is a connection string that libpq takes.
 
-    The sentence repeats nothing of it but the name of a parameter that cannot be part of a
-    password: libpq's own complaints show the password.
+    Raises ValidationError, which repeats nothing of it but the name of a parameter that cannot be
+    part of a password: libpq's own complaints show the password.
     """
     try:
         params = {name: str(value) for name, value in conninfo_to_dict(url).items()}
     except psycopg.ProgrammingError as error:
         unknown = UNKNOWN_PARAMETER.search(str(error))
         if unknown and "password" not in url and "@" not in url.partition("?")[2]:
-            name = unknown[1]
-            raise ValueError(f"has a parameter that PostgreSQL does not know: {name}") from None
-        raise ValueError(COMPLAINT) from None
+            sentence = f"has a parameter that PostgreSQL does not know: {unknown[1]}"
+            raise ValidationError(sentence) from None
+        raise ValidationError(COMPLAINT) from None
     # libpq ends a user name and a password at the first of these characters. What follows it would
     # be host, port and database.
     is_misread = "://" in url and (
@@ -39,6 +40,7 @@ def check_url(url: str) -> None:
     ports = filter(None, params.get("port", "").split(","))
     are_ports = all(NUMBER.fullmatch(port) and 0 < int(port) <= MAX_PORT for port in ports)
     if is_misread or not are_ports:
-        raise ValueError(COMPLAINT)
+        raise ValidationError(COMPLAINT)
     if not NUMBER.fullmatch(params.get("connect_timeout", "0")):
-        raise ValueError("has a connect_timeout that is not a number of seconds")
+        raise ValidationError("has a connect_timeout that is not a number of seconds")
+    return url

@@ -23,22 +23,26 @@ ENDINGS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 # Where the workers keep their metrics, if the service made that folder itself.
 own_metrics_folder: str | None = None
-_announcement = ""
+# The key that the printed line shows, if the service started the embedded database.
+_demo_key: str | None = None
 
 
 def prepare(server: Arbiter, settings: Settings) -> None:
     """Take the port and find the database, or end the process with one sentence."""
+    global own_metrics_folder
     if os.environ.get("FLASK_DEBUG", "").lower() not in ("", "0", "false", "no"):
         sys.exit("FLASK_DEBUG is on: it would show everybody what only you may see. Unset it.")
     if settings.metrics and settings.metrics_address.port == settings.port:
         sys.exit(f"METRICS_ADDRESS {settings.metrics_address}: its port must not be PORT.")
     _listen(server, settings)
     if settings.database_url is None:
-        _announce(_prepare_embedded_database(), server)
+        _prepare_embedded_database()
     else:
         _check_database(settings.database_url, server, settings)
-    if settings.metrics:
-        _prepare_metrics()
+    if settings.metrics and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        # Before the workers import prometheus_client.
+        own_metrics_folder = tempfile.mkdtemp(prefix="conversations-metrics-")
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = own_metrics_folder
 
 
 def _listen(server: Arbiter, settings: Settings) -> None:
@@ -46,9 +50,9 @@ def _listen(server: Arbiter, settings: Settings) -> None:
 
     It keeps listeners that it inherits, from systemd or from the process that it replaces.
     """
+    addresses, reuse_port = server.cfg.address, server.cfg.reuse_port
     is_inherited = systemd.listen_fds(unset_environment=False) or "GUNICORN_FD" in os.environ
-    addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
-    if is_inherited or server.cfg.reuse_port or len(addresses) < len(server.cfg.address):
+    if is_inherited or reuse_port or not all(isinstance(each, tuple) for each in addresses):
         return
     ipv4_ports = {port for host, port in addresses if ":" not in host}
     listeners = []
@@ -83,11 +87,12 @@ def _check_database(url: str, server: Arbiter, settings: Settings) -> None:
         )
 
 
-def _prepare_embedded_database() -> str:
-    """Start the embedded PostgreSQL with the demo inbox and return a key for it.
+def _prepare_embedded_database() -> None:
+    """Start the embedded PostgreSQL with the demo inbox and a new key for it.
 
     The workers find the server in DATABASE_URL.
     """
+    global _demo_key
     signal.signal(signal.SIGINT, lambda number, _: sys.exit(128 + number))
     url = embedded.acquire()
     try:
@@ -95,24 +100,10 @@ def _prepare_embedded_database() -> str:
             with pool.connection() as connection:
                 migrations.migrate(connection)
             demo.load()
-            key = demo.new_demo_key()
-    except (migrations.SchemaMismatch, pool.Unavailable) as error:
+            _demo_key = demo.new_demo_key()
+    except pool.Unavailable as error:
         sys.exit(str(error))
     os.environ["DATABASE_URL"] = url
-    return key
-
-
-def _announce(key: str, server: Arbiter) -> None:
-    """Compose a command that tries the service and a link to the inbox."""
-    global _announcement
-    addresses = [address for address in server.cfg.address if isinstance(address, tuple)]
-    if not addresses:
-        return  # --bind names a socket that curl cannot reach by a URL.
-    host, port = addresses[0]
-    if {host for host, _ in addresses} & ALL_ADDRESSES:
-        host = "localhost"
-    header, url = f"'Authorization: Bearer {key}'", f"http://{Address(host, port)}"
-    _announcement = f"curl -H {header} {url}/v1/conversations\n{url}/inbox#key={key}"
 
 
 def obey_signals(server: Arbiter, _: Worker) -> None:
@@ -128,18 +119,16 @@ def obey_signals(server: Arbiter, _: Worker) -> None:
 
 
 def announce(worker: Worker) -> None:
-    """Print the command and the link in the last worker of the start, when it is up."""
-    if _announcement and worker.age == worker.cfg.workers:
+    """Print how to try the service in the last worker of the start, when it is up."""
+    addresses = [address for address in worker.cfg.address if isinstance(address, tuple)]
+    # --bind may name a socket alone, which curl cannot reach by a URL.
+    if _demo_key and addresses and worker.age == worker.cfg.workers:
+        host, port = addresses[0]
+        is_everywhere = any(host in ALL_ADDRESSES for host, _ in addresses)
+        url = f"http://{Address('localhost' if is_everywhere else host, port)}"
+        auth = f"'Authorization: Bearer {_demo_key}'"
         with contextlib.suppress(OSError):
-            print(_announcement, flush=True)
-
-
-def _prepare_metrics() -> None:
-    """Name a folder where the workers keep their metrics, before they import prometheus_client."""
-    global own_metrics_folder
-    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        own_metrics_folder = tempfile.mkdtemp(prefix="conversations-metrics-")
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = own_metrics_folder
+            print(f"curl -H {auth} {url}/v1/conversations\n{url}/inbox#key={_demo_key}", flush=True)
 
 
 def check_listeners(server: Arbiter, settings: Settings) -> None:

@@ -17,6 +17,7 @@ from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import ThreadWorker
 from ulid import ULID
+from werkzeug.datastructures import Headers
 
 from conversations import settings
 from conversations.api import request_log
@@ -28,7 +29,7 @@ MAX_ACCEPT_DELAY_SECONDS = 400e-6
 # How long a thread waits for the next request of a connection. Busy clients take less.
 STAY_MS = 10
 # A client that takes no byte of a response for so long loses its connection, which frees a thread.
-UNREAD_RESPONSE_TIMEOUT_MS = 10_000
+UNREAD_RESPONSE_MS = 10_000
 # What is read of a body that a refusal did not wait for. Twice what any request may have.
 UNREAD_BODY_BYTES = 2**25
 # A connection that has sent nothing for so long is closed.
@@ -65,8 +66,7 @@ class Worker(ThreadWorker):
         self._reading: set[Any] = set()
         for listener in self.sockets:
             if listener.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
-                option = socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_TIMEOUT_MS
-                listener.setsockopt(socket.IPPROTO_TCP, *option)
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_MS)
         super().init_process()
 
     def accept(self, listener: socket.socket) -> None:
@@ -184,10 +184,9 @@ class Worker(ThreadWorker):
             "Content-Length": str(len(body)),
             "Connection": "close",
         }
-        head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
-        head += [f"{name}: {value}" for name, value in headers.items()]
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{Headers(headers)}"
         with contextlib.suppress(OSError):
-            client.sendall("\r\n".join([*head, "", ""]).encode() + body)
+            client.sendall(head.encode() + body)
         line = {"request_id": request_id, "method": "-", "route": "-", "status": status}
         if status == 400:
             request_log.log.info("request", **line, error=type(exc).__name__)

@@ -13,7 +13,7 @@ SETTINGS = """
 from pathlib import Path
 exec(Path("gunicorn.conf.py").read_text())
 from conversations.server import worker
-worker.UNREAD_RESPONSE_TIMEOUT_MS = 1000
+worker.UNREAD_RESPONSE_MS = 1000
 """
 LARGE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
