@@ -1,10 +1,10 @@
 """The content of a request: its body as JSON or as the fields of a form."""
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl
 
 from flask import request
 from werkzeug.exceptions import HTTPException
@@ -14,7 +14,6 @@ from conversations.api.envelope import RETRY_AFTER_SECONDS, ApiError
 from schemas.strict_json import load_json
 
 MAX_FORM_FIELDS = 1000
-ESCAPED = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 
 # As many calls that are larger than others may be are in memory at once.
 large_calls = threading.Semaphore(2)
@@ -62,21 +61,11 @@ def form_fields() -> dict[str, str]:
     Raises ApiError 415, 413 or 400.
     """
     raw = _read_body("application/x-www-form-urlencoded")
-    if raw.count(b"&") >= MAX_FORM_FIELDS:
-        raise ApiError(400, {"body": f"must be a form of up to {MAX_FORM_FIELDS} fields"})
-    fields: dict[str, str] = {}
-    for pair in filter(None, raw.split(b"&")):
-        name, _, value = pair.partition(b"=")
-        fields.setdefault(_unquote(name), _unquote(value))
-    return fields
-
-
-def _unquote(text: bytes) -> str:
-    """Return a name or value of a form. urllib takes 0.6 s for 1 MiB of per cent signs."""
-    plain = ESCAPED.sub(
-        lambda run: bytes.fromhex(run[0].replace(b"%", b"").decode()), text.replace(b"+", b" ")
-    )
-    return plain.decode(errors="replace")
+    try:
+        pairs = parse_qsl(raw.decode(errors="replace"), True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError:
+        raise ApiError(400, {"body": f"must be a form of up to {MAX_FORM_FIELDS} fields"}) from None
+    return dict(reversed(pairs))
 
 
 def _read_body(mimetype: str) -> bytes:

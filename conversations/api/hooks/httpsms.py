@@ -54,15 +54,14 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     """Return the message of an event, or why there is none. Raises ValidationError."""
     event = find_event(content, "type")
     if event not in SCHEMAS:
-        return skip("event", event)
+        return [skip("event", event)]
     given = SCHEMAS[event].of_region(query.region).check_content(content)
-    own_number, phone_number_id = find_own_number([(given["own_number"], "data.owner")], query)
+    own = find_own_number([(given["own_number"], "data.owner")], query)
     is_encrypted = given["is_encrypted"] is True
     report = Report(
-        id=carrier_message_id("httpsms", given["id"], own_number),
+        id=carrier_message_id("httpsms", given["id"], own.number),
         direction="inbound" if event == "message.phone.received" else "outbound",
-        own_number=own_number,
-        phone_number_id=phone_number_id,
+        own=own,
         contact_number=given["contact_number"],
         text="" if is_encrypted else given["text"] or "",
         is_mms=is_encrypted,

@@ -3,23 +3,26 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from marshmallow import ValidationError
 
 from conversations.inbox import organizations
-from schemas.fields import EARLIEST_INSTANT, MAX_TEXT_LENGTH, MEDIA_URL, PhoneNumber
+from schemas.fields import (
+    EARLIEST_INSTANT,
+    MAX_AHEAD,
+    MAX_TEXT_LENGTH,
+    PhoneNumber,
+    SegmentCount,
+    usable_media,
+)
 from schemas.numbers import PHONE_NUMBER
 
-MAX_MEDIA = 10
-MAX_AHEAD = timedelta(hours=24)
-MAX_SEGMENTS = 100
 DIGITS = re.compile("[0-9]{1,3}")
 # It has no digits, so it is no number, and it is too short for a key.
 HARMLESS_WORD = re.compile("[A-Za-z.:_-]{1,40}")
-CONSENT_WORDS = {"STOP": False, "START": True}
 
 
 @dataclass(frozen=True)
@@ -33,22 +36,28 @@ class HookQuery:
     sim2: str | None = None
 
 
+class Own(NamedTuple):
+    """One of the organization's numbers, and its id."""
+
+    number: str
+    id: UUID
+
+
 @dataclass(frozen=True)
 class Report:
     """One message.
 
-    `own_number` is the organization's, and `phone_number_id` the id of it. `media` are addresses as
-    the carrier gives them. `subject` is that of an MMS. `opted_in` is the carrier's own verdict on
-    the text. `reasons` say what of the message is not recorded.
+    It came in unless `direction` says otherwise. `media` are addresses as the carrier gives them.
+    `subject` counts if it is a text and the message an MMS. `opted_in` is the carrier's own verdict
+    on the text. `reasons` say what of the message is not recorded.
     """
 
     id: UUID
-    direction: str
-    own_number: str
-    phone_number_id: UUID
+    own: Own
     contact_number: str
     text: str
-    subject: str = ""
+    direction: str = "inbound"
+    subject: object = None
     is_mms: bool = False
     media: list[str] = field(default_factory=list)
     segment_count: int | None = None
@@ -69,14 +78,14 @@ class Skip:
 Read = Callable[[Mapping[str, Any], HookQuery], list[Report | Skip]]
 
 
-def skip(kind: str, word: object) -> list[Report | Skip]:
-    """Return that all is skipped, because of a word that the carrier uses for what it is."""
+def skip(kind: str, word: object) -> Skip:
+    """Return that something is skipped, because of a word that the carrier uses for what it is."""
     is_harmless = HARMLESS_WORD.fullmatch(str(word))
-    return [Skip(f"{kind} {word}" if is_harmless else f"another {kind}")]
+    return Skip(f"{kind} {word}" if is_harmless else f"another {kind}")
 
 
-def find_own_numbers(named: Iterable[tuple[str | None, str]], query: HookQuery) -> dict[str, UUID]:
-    """Return those of the numbers that are the organization's, in their order, with their ids.
+def find_own_numbers(named: Iterable[tuple[str | None, str]], query: HookQuery) -> list[Own]:
+    """Return those of the numbers that are the organization's, in their order.
 
     `named` are numbers with the names of their fields; that of the parameter comes last. Raises
     ValidationError, with the name of the first, if none is the organization's.
@@ -89,16 +98,14 @@ def find_own_numbers(named: Iterable[tuple[str | None, str]], query: HookQuery) 
     ours = organizations.find_phone_numbers(query.organization_id, numbers=numbers)
     if not ours:
         number, name = given[0]
-        is_number = PHONE_NUMBER.fullmatch(number)
-        raise ValidationError(
-            {name: organizations.NOT_YOURS if is_number else PhoneNumber.complaint}
-        )
-    return {number: ours[number] for number in numbers if number in ours}
+        complaint = organizations.NOT_YOURS if number in numbers else PhoneNumber.complaint
+        raise ValidationError({name: complaint})
+    return [Own(number, ours[number]) for number in dict.fromkeys(numbers) if number in ours]
 
 
-def find_own_number(named: Iterable[tuple[str | None, str]], query: HookQuery) -> tuple[str, UUID]:
+def find_own_number(named: Iterable[tuple[str | None, str]], query: HookQuery) -> Own:
     """Return the first of the numbers that is the organization's. Raises ValidationError."""
-    return next(iter(find_own_numbers(named, query).items()))
+    return find_own_numbers(named, query)[0]
 
 
 def addresses(items: object) -> list[str]:
@@ -109,39 +116,40 @@ def addresses(items: object) -> list[str]:
 
 def segments(value: object) -> int | None:
     """Return a count of segments, a number or its digits; None if it is anything else."""
-    text = "" if isinstance(value, bool) else str(value)
-    count = int(text) if DIGITS.fullmatch(text) else 0
-    return count if 0 < count <= MAX_SEGMENTS else None
+    count = int(str(value)) if DIGITS.fullmatch(str(value)) else None
+    return count if SegmentCount.accepts(count) else None
 
 
 def consent_of(word: object) -> bool | None:
     """Return the carrier's own verdict on a text, which it tells by a word: STOP or START."""
-    return CONSENT_WORDS.get(str(word).upper())
+    return {"STOP": False, "START": True}.get(str(word).upper())
 
 
-def whole_text(text: str, subject: str) -> str:
-    """Return a text with the subject of its MMS as the first line, as it is stored but for cuts."""
-    lines = [line for line in (subject if subject.strip() else "", text) if line]
-    return "\n".join(lines).replace("\0", "\ufffd")
+def whole_text(text: str, subject: object, is_mms: bool) -> str:
+    """Return a text as it is stored but for cuts: the subject of an MMS is its first line."""
+    if is_mms and isinstance(subject, str) and subject.strip():
+        text = f"{subject}\n{text}" if text else subject
+    return text.replace("\0", "\ufffd")
 
 
 def message_fields(report: Report) -> tuple[dict[str, Any], list[str]]:
     """Return the fields of complete_message, and the reasons why they are not all of the report."""
     reasons = list(report.reasons)
-    text = whole_text(report.text, report.subject)
+    is_mms = report.is_mms or report.media != []
+    text = whole_text(report.text, report.subject, is_mms)
     if len(text) > MAX_TEXT_LENGTH:
         reasons.append(f"the text was cut to {MAX_TEXT_LENGTH} characters")
-    media = [url for url in report.media if MEDIA_URL.fullmatch(url)][:MAX_MEDIA]
+    media = usable_media(report.media)
     if left_out := len(report.media) - len(media):
         reasons.append(f"media addresses left out: {left_out}")
-    at, is_mms = report.at, report.is_mms or report.media != []
+    at = report.at
     if at and at > datetime.now(UTC) + MAX_AHEAD:
         reasons.append("the instant was more than 24 hours ahead")
         at = None
     elif at and at < EARLIEST_INSTANT:
         reasons.append(f"the instant was before {EARLIEST_INSTANT:%Y-%m-%d}")
         at = None
-    ends = (report.contact_number, report.own_number)
+    ends = (report.contact_number, report.own.number)
     sender, receiver = ends if report.direction == "inbound" else reversed(ends)
     given = {
         "id": report.id,

@@ -14,6 +14,7 @@ from conversations.api.hooks.reports import (
     HookQuery,
     Report,
     Skip,
+    addresses,
     find_own_number,
     skip,
     whole_text,
@@ -27,7 +28,6 @@ from schemas.hooks import Anything, HookInstant, HookSchema, OwnNumber, String, 
 MAX_BODY_BYTES = 2**24
 # Events with up to 100 messages that are not read, and what to register in their place.
 BATCHES = {"sms:batch:received": "sms:received", "mms:batch:downloaded": "mms:downloaded"}
-HIDDEN_SENDER = "unknown"
 # On Android 5 and 6 the app writes the offset -05:00 as +-5:00, and -03:30 as +-3:-30.
 ODD_OFFSET = re.compile(r"\+-([0-9]{1,2}):?-?([0-9]{2})\Z")
 
@@ -60,36 +60,31 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     if event in BATCHES:
         raise ValidationError({"event": f"register {BATCHES[event]} instead"})
     if event not in BATCHES.values():
-        return skip("event", event)
+        return [skip("event", event)]
     payload = content.get("payload")
     if isinstance(payload, dict) and "phoneNumber" in payload:
         # Older versions of the app have this name.
         content = {**content, "payload": {"sender": payload["phoneNumber"], **payload}}
-    if find(content, "payload.sender") == HIDDEN_SENDER:
+    if find(content, "payload.sender") == "unknown":
         return [Skip("the sender is hidden")]
     given = SmsgateSchema.of_region(query.region).check_content(content)
     is_mms = event == "mms:downloaded"
     text = (given["mms_text"] if is_mms else given["text"]) or ""
-    subject = given["subject"] if is_mms and isinstance(given["subject"], str) else ""
     sims = {"1": (query.sim1, "sim1"), "2": (query.sim2, "sim2")}
     named = [(given["own_number"], "payload.recipient"), sims.get(str(given["sim"]), (None, ""))]
-    own_number, phone_number_id = find_own_number(named, query)
-    stored_text = whole_text(text, subject)[:MAX_TEXT_LENGTH]
+    own = find_own_number(named, query)
+    contact_number, at = given["contact_number"], given["at"]
+    stored_text = whole_text(text, given["subject"], is_mms)[:MAX_TEXT_LENGTH]
     namespace = get_id_namespace(query.organization_id)
-    attachments = given["attachments"] if isinstance(given["attachments"], list) else []
-    without_address = f"attachments without an address: {len(attachments)}"
+    attachments = len(addresses(given["attachments"]))
     report = Report(
-        id=smsgate_message_id(
-            *(namespace, own_number, given["contact_number"], given["at"]), stored_text
-        ),
-        direction="inbound",
-        own_number=own_number,
-        phone_number_id=phone_number_id,
-        contact_number=given["contact_number"],
+        id=smsgate_message_id(namespace, own.number, contact_number, at, stored_text),
+        own=own,
+        contact_number=contact_number,
         text=text,
-        subject=subject,
+        subject=given["subject"],
         is_mms=is_mms,
-        at=given["at"],
-        reasons=(without_address,) if attachments else (),
+        at=at,
+        reasons=(f"attachments without an address: {attachments}",) if attachments else (),
     )
     return [report]

@@ -60,10 +60,10 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     if event.startswith("conversation."):
         raise ValidationError({"data.event_type": NOT_READ})
     if event not in ("message.received", "message.finalized"):
-        return skip("event", event)
+        return [skip("event", event)]
     type = hooks.find(content, "data.payload.type")
     if isinstance(type, str) and type.upper() not in ("", "SMS", "MMS"):
-        return skip("channel", type)
+        return [skip("channel", type)]
     if event == "message.received":
         return list(
             _received(TelnyxReceivedSchema.of_region(query.region).check_content(content), query)
@@ -76,45 +76,40 @@ def _received(given: dict[str, Any], query: HookQuery) -> Iterator[Report | Skip
 
     A number that stands in `cc` alone got a copy, which is skipped.
     """
-    to = [number for number, _ in _recipients(given, "recipients", query)]
-    copies = [number for number, _ in _recipients(given, "copies", query)]
+    to = [number for number, _ in _recipients(given["recipients"], query)]
+    copies = [number for number, _ in _recipients(given["copies"], query)]
     named = [(number, RECIPIENTS) for number in (*to, *copies)]
     ours = reports.find_own_numbers(named or [(None, RECIPIENTS)], query)
-    is_of_parameter = not ours.keys() & {*to, *copies}
-    for own_number, phone_number_id in ours.items():
-        if own_number in to or is_of_parameter:
+    is_of_parameter = not {own.number for own in ours} & {*to, *copies}
+    for own in ours:
+        if own.number in to or is_of_parameter:
             yield Report(
-                id=carrier_message_id("telnyx", given["id"], own_number),
-                direction="inbound",
-                own_number=own_number,
-                phone_number_id=phone_number_id,
+                id=carrier_message_id("telnyx", given["id"], own.number),
+                own=own,
                 contact_number=given["contact_number"],
                 at=given["received_at"] or given["occurred_at"],
                 opted_in=reports.consent_of(given["verdict"]),
                 **_content(given),
             )
-        elif own_number in copies:
+        elif own.number in copies:
             yield Skip("a copy: the number is in cc alone")
 
 
 def _sent(given: dict[str, Any], query: HookQuery) -> Iterator[Report | Skip]:
     """Yield a report for each recipient that the message reached, because all have its id."""
-    recipients = _recipients(given, "recipients", query)
+    recipients = list(_recipients(given["recipients"], query))
     if not recipients or not all(PHONE_NUMBER.fullmatch(number) for number, _ in recipients):
         raise ValidationError({RECIPIENTS: PhoneNumber.complaint})
     reached = [number for number, status in recipients if status in SENT]
-    yield from (
-        each for _, status in recipients if status not in SENT for each in skip("status", status)
-    )
+    yield from (skip("status", status) for _, status in recipients if status not in SENT)
     if not reached:
         return
-    own_number, phone_number_id = reports.find_own_number([(given["own_number"], SENDER)], query)
+    own = reports.find_own_number([(given["own_number"], SENDER)], query)
     for number in reached:
         yield Report(
-            id=carrier_message_id("telnyx", given["id"], own_number, number),
+            id=carrier_message_id("telnyx", given["id"], own.number, number),
             direction="outbound",
-            own_number=own_number,
-            phone_number_id=phone_number_id,
+            own=own,
             contact_number=number,
             at=given["sent_at"] or given["completed_at"] or given["occurred_at"],
             **_content(given),
@@ -122,25 +117,23 @@ def _sent(given: dict[str, Any], query: HookQuery) -> Iterator[Report | Skip]:
 
 
 def _content(given: dict[str, Any]) -> dict[str, Any]:
-    media = reports.addresses(given["media"])
-    is_mms = str(given["type"]).upper() == "MMS" or media != []
     return {
         "text": given["text"] or "",
-        "subject": given["subject"] if is_mms and isinstance(given["subject"], str) else "",
-        "is_mms": is_mms,
-        "media": media,
+        "subject": given["subject"],
+        "is_mms": str(given["type"]).upper() == "MMS",
+        "media": reports.addresses(given["media"]),
         "segment_count": reports.segments(given["segment_count"]),
     }
 
 
-def _recipients(given: dict[str, Any], name: str, query: HookQuery) -> list[tuple[str, object]]:
-    """Return the number of each recipient of a list, or an empty text, and the status."""
-    items = given[name] if isinstance(given[name], list) else []
-    if len(items) > MAX_RECIPIENTS:
+def _recipients(items: object, query: HookQuery) -> Iterator[tuple[str, object]]:
+    """Yield the number of each recipient of a list, or an empty text, and the status."""
+    listed = items if isinstance(items, list) else []
+    if len(listed) > MAX_RECIPIENTS:
         raise ValidationError({RECIPIENTS: f"must be up to {MAX_RECIPIENTS} recipients"})
-    found = []
-    for item in items:
+    for item in listed:
         number = hooks.find(item, "phone_number")
-        number = to_e164(number, query.region) if isinstance(number, str) else ""
-        found.append((number, hooks.find(item, "status")))
-    return found
+        yield (
+            to_e164(number, query.region) if isinstance(number, str) else "",
+            hooks.find(item, "status"),
+        )

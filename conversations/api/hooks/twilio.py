@@ -46,21 +46,18 @@ def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
         raise ValidationError({"EventType": NOT_READ})
     status = content.get("MessageStatus") or content.get("SmsStatus") or "received"
     if status != "received":
-        return skip("status of delivery", status)
+        return [skip("status of delivery", status)]
     for end in (content.get("From", ""), content.get("To", "")):
         if channel := OTHER_CHANNEL.match(end):
-            return skip("channel", channel[1])
+            return [skip("channel", channel[1])]
     for name in ("SmsSid", "SmsMessageSid"):
         if name in content:
             content = {"MessageSid": content[name], **content}
     given = TwilioSchema.of_region(query.region).check_content(content)
-    own_number, phone_number_id = find_own_number([(given["own_number"], "To")], query)
     media_fields = sorted(filter(MEDIA_FIELD.fullmatch, content), key=lambda name: int(name[8:]))
     report = Report(
         id=carrier_message_id(given["id"]),
-        direction="inbound",
-        own_number=own_number,
-        phone_number_id=phone_number_id,
+        own=find_own_number([(given["own_number"], "To")], query),
         contact_number=given["contact_number"],
         text=given["text"] or "",
         is_mms=given["id"].startswith("MM") or given["media_count"] not in (None, "", "0"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from flask import Blueprint, Response, request
 
@@ -61,28 +60,24 @@ def record(
 ) -> dict[str, int]:
     """Record what a carrier's module reads of a request, and return how much was done.
 
-    The log line says why something was not recorded. Raises ValidationError, pool.Unavailable.
+    The log line says what was not recorded, cut, left out or known. Raises ValidationError,
+    pool.Unavailable.
     """
     args = request.args.copy()
     args.poplist("key")
     organization_id = current_key().organization_id
     found = read(content, HookQuery(organization_id, **query_schema.check_query(args)))
-    reports = [each for each in found if isinstance(each, Report)]
-    skips = [each.reason for each in found if isinstance(each, Skip)]
-    outcomes, reasons = _record(organization_id, reports) if reports else ([], [])
-    current_context().reasons += skips + reasons
+    reasons = [each.reason for each in found if isinstance(each, Skip)]
+    skipped = len(reasons)
+    completed = []
+    for report in found:
+        if isinstance(report, Report):
+            fields, of_report = message_fields(report)
+            completed.append(messages.complete_message(fields, dict([report.own])))
+            reasons += of_report
+    outcomes = messages.record_messages(organization_id, completed) if completed else []
+    reasons += [REASONS[outcome] for outcome in outcomes if outcome in REASONS]
+    current_context().reasons += reasons
     recorded = outcomes.count(Outcome.CREATED)
     already_there = len(outcomes) - recorded
-    return {"recorded": recorded, "already_there": already_there, "skipped": len(skips)}
-
-
-def _record(organization_id: UUID, reports: list[Report]) -> tuple[list[Outcome], list[str]]:
-    """Record reports and return what became of each, and what was cut, left out or known."""
-    completed, reasons = [], []
-    for report in reports:
-        fields, of_report = message_fields(report)
-        numbers = {report.own_number: report.phone_number_id}
-        completed.append(messages.complete_message(fields, numbers))
-        reasons += of_report
-    outcomes = messages.record_messages(organization_id, completed)
-    return outcomes, reasons + [REASONS[outcome] for outcome in outcomes if outcome in REASONS]
+    return {"recorded": recorded, "already_there": already_there, "skipped": skipped}
