@@ -1,1 +1,1 @@
-"""Makes the OpenAPI document: `python -m tools.openapi > conversations/api/openapi.json`."""
+"""Makes the OpenAPI document: `python -m tools.openapi`."""

@@ -1,12 +1,11 @@
-"""Prints the OpenAPI document of this version, as conversations/api/openapi.json has it."""
+"""Writes the OpenAPI document of this version into conversations/api/openapi.json."""
 
-import sys
+from pathlib import Path
 
 import orjson
 
 from app import app
 from tools.openapi.build import build
 
-sys.stdout.buffer.write(
-    orjson.dumps(build(app), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-)
+content = orjson.dumps(build(app), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+Path(app.root_path, "conversations", "api", "openapi.json").write_bytes(content)

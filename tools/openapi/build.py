@@ -79,18 +79,14 @@ ERROR_HEADERS = {
 # Of answers that have no schema.
 EXAMPLES = {"text/xml": {"schema": json_schemas.TEXT, "example": "<Response/>"}}
 EXAMPLE_PARAMETERS = {
-    "id": "JxHXrXXWLcV-S1QSpzzy4Q",
     "contact_number": "+15554443333",
     "cursor": "AAZQg_iKEkAnEdetddYtxX5LVBKnPPLh",
     "limit": 50,
     "phone_number_id": "7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e",
     "since": "2026-04-28T12:00:00Z",
     "opted_in": True,
-    "order": "asc",
-    "number": "+15551112222",
     "sim1": "+15551112222",
     "sim2": "+15551113333",
-    "region": "US",
     "If-None-Match": 'W/"755e48931063b20f81e508eb2c5114df"',
 }
 EXAMPLE_DETAILS = {"to": "must be E.164", "body": "must be 1..1600 chars"}
@@ -278,7 +274,9 @@ def add_examples(document: Json) -> None:
     for operations in document["paths"].values():
         for operation in operations.values():
             for parameter in operation.get("parameters", ()):
-                parameter["example"] = EXAMPLE_PARAMETERS[parameter["name"]]
+                own = parameter["schema"].get("examples", parameter["schema"].get("enum"))
+                name = parameter["name"]
+                parameter["example"] = own[0] if own else EXAMPLE_PARAMETERS[name]
             for body in (operation.get("requestBody", {}), *operation["responses"].values()):
                 for content in body.get("content", {}).values():
                     if "schema" in content and "example" not in content:
