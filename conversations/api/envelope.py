@@ -41,26 +41,22 @@ COMPRESS_FROM_BYTES = 1024
 COMPRESSION_LEVEL = 3
 RETRY_AFTER_SECONDS = "1"
 
+# A sentence by field.
+Details = Mapping[str, str] | None
 # By name; a list is a header that is sent several times.
-Headers = Mapping[str, str | list[str]]
+Headers = Mapping[str, str | list[str]] | None
 
 
 class ApiError(Exception):
     """An error response that ends a request: a status of ERRORS, details by field, headers."""
 
-    def __init__(
-        self, status: int, details: Mapping[str, str] | None = None, headers: Headers | None = None
-    ):
+    def __init__(self, status: int, details: Details = None, headers: Headers = None):
         super().__init__(status, details)
         self.status, self.details, self.headers = status, details, headers
 
 
 def success(
-    data: Any,
-    meta: Mapping[str, Any] | None = None,
-    *,
-    status: int = 200,
-    headers: Headers | None = None,
+    data: Any, meta: Mapping[str, Any] | None = None, status: int = 200, headers: Headers = None
 ) -> Response:
     """Return the response that carries data. Instants are printed in UTC with Z (RFC 3339)."""
     content = {"success": True, "data": data}
@@ -70,15 +66,13 @@ def success(
     return Response(body, status, headers, content_type="application/json")
 
 
-def failure(
-    status: int, details: Mapping[str, str] | None = None, headers: Headers | None = None
-) -> Response:
+def failure(status: int, details: Details = None, headers: Headers = None) -> Response:
     """Return the response that carries an error of ERRORS."""
     body = error_body(status, current_context().request_id, details)
     return Response(body, status, headers, content_type="application/json")
 
 
-def error_body(status: int, request_id: str, details: Mapping[str, str] | None = None) -> bytes:
+def error_body(status: int, request_id: str, details: Details = None) -> bytes:
     """Return an error of ERRORS as JSON. A key that was sent as a field's name is concealed."""
     code, message = ERRORS[status]
     error: dict[str, Any] = {"code": code, "message": message, "request_id": request_id}

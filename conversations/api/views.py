@@ -32,9 +32,6 @@ NO_PARAMETERS = QuerySchema()
 NO_FIELDS = RequestSchema()
 RECORD_CONSENT = RecordConsentSchema()
 
-queries.require_null_tests("list_conversations", LIST_CONVERSATIONS.filters)
-queries.require_null_tests("list_consent", LIST_CONSENT.filters)
-
 v1 = Blueprint("v1", __name__, url_prefix="/v1")
 v1.before_request(authenticate)
 v1.after_request(note_use)

@@ -70,7 +70,7 @@ def _database(needs_schema: bool, connections: int) -> Iterator[None]:
     prepare = settings.database_prepared_statements
     try:
         # Before the pool connects, because a pool does not say why it cannot.
-        with nullcontext() if needs_schema else suppress(migrations.SchemaBehind):
+        with nullcontext() if needs_schema else suppress(pool.SchemaBehind):
             migrations.check_database(url, prepare)
         with pool.using(pool.Database(url, prepare=prepare, pool_size=connections)):
             yield

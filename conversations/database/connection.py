@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import select
 import time
 from collections.abc import Iterator
 from typing import Any, Self
@@ -19,14 +20,10 @@ STATEMENT_TIMEOUT_SECONDS = 2.0
 RESPONSE_TIMEOUT_SECONDS = 2.5
 # A session that is idle in a transaction keeps its locks, also when nobody is left to end it.
 IDLE_TRANSACTION_TIMEOUT_SECONDS = 3.0
-# Networks forget connections that are idle for minutes. Without these, TCP itself notices the loss
-# of a connection after hours.
-TCP_SETTINGS = {
-    "keepalives_idle": 60,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,
-}
+# A network may forget an idle connection without a word, so one that was idle for so long is
+# tried before it is used.
+TRUSTED_IDLE_SECONDS = 1.0
+PING_TIMEOUT_SECONDS = 0.5
 
 # Settings that change how text, instants, numbers or transactions behave. A role, a database or
 # another client of a pooler may have set them to anything.
@@ -112,20 +109,15 @@ class Connection(psycopg.Connection[DictRow]):
             self.close()
             raise psycopg.OperationalError("no response from the server in time") from None
 
-    @property
-    def idle_seconds(self) -> float:
-        """For how long the server has not answered anything."""
-        return time.monotonic() - self._answered_at
-
-    def ping(self, timeout_seconds: float) -> None:
-        """Make the server answer in time, or close the connection.
-
-        Raises psycopg.OperationalError then.
-        """
-        usual, self.response_timeout = self.response_timeout, timeout_seconds
-        try:
+    def require_alive(self) -> None:
+        """Raise psycopg.OperationalError if the server or the network has ended the connection."""
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        if poll.poll(0):
+            raise psycopg.OperationalError("the server closed the connection")
+        if time.monotonic() - self._answered_at > TRUSTED_IDLE_SECONDS:
+            usual, self.response_timeout = self.response_timeout, PING_TIMEOUT_SECONDS
             self.execute("", prepare=False)
-        finally:
             self.response_timeout = usual
 
     @contextlib.contextmanager
@@ -175,24 +167,22 @@ def connect_options(url: str, role: str = "primary") -> dict[str, Any]:
     # Of several hosts only the primary can write. A single one is taken as it is: reads go on where
     # it became read-only.
     primary = "primary" if has_several_hosts else "any"
-    defaults = {
+    return {
         "target_session_attrs": primary if role == "primary" else "prefer-standby",
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": "conversations",
         "options": "",  # Else libpq takes those of PGOPTIONS.
-        **TCP_SETTINGS,
-    }
-    return {
-        **{name: value for name, value in defaults.items() if name not in given},
+        # Networks forget connections that are idle for minutes. Without these, TCP itself notices
+        # the loss of a connection after hours.
+        "keepalives_idle": 60,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+        **given,
         "client_encoding": "UTF8",
         "autocommit": True,
         "row_factory": dict_row,
     }
-
-
-def connect_timeout_seconds(url: str) -> float:
-    """Return how long an attempt to connect may take, by the URL or by default."""
-    return float(conninfo_to_dict(url).get("connect_timeout") or CONNECT_TIMEOUT_SECONDS)
 
 
 def configure(connection: Connection, prepare: bool | None, for_requests: bool) -> None:
@@ -206,9 +196,8 @@ def configure(connection: Connection, prepare: bool | None, for_requests: bool) 
     settings = FIXED | {name: value for name, value in wanted.items() if name not in given}
     session = connection.execute(SESSION, prepare=False).fetchone() or {}
     is_shared = session["pid"] != connection.info.backend_pid
-    statements = [
-        f"SET {'LOCAL ' * is_shared}{name} = '{value}'" for name, value in settings.items()
-    ]
+    scope = "LOCAL" if is_shared else "SESSION"
+    statements = [f"SET {scope} {name} = '{value}'" for name, value in settings.items()]
     if for_requests:
         statements.append(CUSTOM_PLANS_ON_CITUS.format(is_local=is_shared))
     if is_shared:

@@ -25,7 +25,7 @@ def readiness() -> dict[str, Any]:
     skew = now - health.pop("now").timestamp()
     position = health.pop("wal_position")
     health["clock_skew_seconds"] = round(skew, 3)
-    if pool.database.has_replica:
+    if pool.database.replica_url:
         with pool.connection("replica") as connection, connection.statement():
             lag = queries.fetch_row("get_replica_lag", connection, wal_position=position)
         health["replica_lag_bytes"] = lag["lag_bytes"]

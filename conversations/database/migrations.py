@@ -18,9 +18,6 @@ STATEMENT = re.compile(
 )
 
 
-SchemaBehind = pool.SchemaBehind
-
-
 class SchemaMismatch(pool.Unavailable):
     """The database cannot hold this version's schema, or was migrated with other files."""
 
@@ -120,4 +117,4 @@ def require_current(connection: Connection) -> None:
     """
     if files := pending(connection):
         names = ", ".join(path.stem for path in files)
-        raise SchemaBehind(f"the schema is behind ({names} not applied): run flask migrate")
+        raise pool.SchemaBehind(f"the schema is behind ({names} not applied): run flask migrate")

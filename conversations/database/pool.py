@@ -1,21 +1,15 @@
 """The connection pools of a process, and what happens while the database is away."""
 
 import contextlib
-import os
-import select
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from conversations.database.connection import (
-    Connection,
-    configure,
-    connect_options,
-    connect_timeout_seconds,
-)
+from conversations.database.connection import Connection, configure, connect_options
 
 # How long a request waits for a connection. After the first wait it is known whether the database
 # is down; while it is, a request waits no longer than a new connection takes.
@@ -24,10 +18,6 @@ DOWN_WAIT_SECONDS = 0.03
 WAIT_SECONDS = 2.0
 # psycopg_pool waits longer after each failed attempt; after this time a request starts a new one.
 RECONNECT_TIMEOUT_SECONDS = 0.1
-# A network may forget an idle connection without a word, so one that was idle for so long is
-# tried first.
-TRUSTED_IDLE_SECONDS = 1.0
-PING_TIMEOUT_SECONDS = 0.5
 
 # What a command reports in one sentence.
 DatabaseError = psycopg.Error
@@ -58,73 +48,60 @@ class Refused(Exception):
     """The database refuses a statement, and will until a person changes something there."""
 
 
+@dataclass
 class Database:
     """A primary, a replica that lists are read from if `replica_url` is given, and their pools.
 
     `prepare` says whether statements are prepared; None: unless a pooler shares sessions.
-    `for_requests` bounds the time of every statement. Nothing is connected to before it is used.
+    `for_requests` bounds the time of every statement. Nothing is connected to before it is used,
+    and no process may be forked from then on: a pool that is shared mixes up rows.
     """
 
-    def __init__(
-        self,
-        url: str | None,
-        replica_url: str | None = None,
-        *,
-        pool_size: int = 1,
-        prepare: bool | None = None,
-        for_requests: bool = False,
-    ):
-        self.has_replica = replica_url is not None
-        self._urls = {"primary": url or "", "replica": replica_url or ""}
-        self._size, self._prepare, self._for_requests = pool_size, prepare, for_requests
-        self._pools: dict[tuple[int, str], ConnectionPool[Connection]] = {}
+    url: str | None
+    replica_url: str | None = None
+    pool_size: int = 1
+    prepare: bool | None = None
+    for_requests: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin without pools."""
+        self._pools: dict[str, ConnectionPool[Connection]] = {}
         self._down: set[str] = set()
         self._opening = threading.Lock()
 
     def pool(self, role: str) -> ConnectionPool[Connection]:
-        """Return this process's pool for a role, opened on first use.
-
-        Opened so late because a pool that is shared over a fork mixes up rows.
-        """
-        name = os.getpid(), role
+        """Return the pool for a role, opened on first use."""
         with self._opening:
-            if name not in self._pools:
-                self._pools[name] = self._open(role)
-            return self._pools[name]
+            if role not in self._pools:
+                self._pools[role] = self._open(role)
+            return self._pools[role]
 
     def _open(self, role: str) -> ConnectionPool[Connection]:
-        url = self._urls[role]
+        url = (self.replica_url if role == "replica" else self.url) or ""
+        options = connect_options(url, role)
         return ConnectionPool(
             url,
             name=role,
-            kwargs=connect_options(url, role),
+            kwargs=options,
             connection_class=Connection,
             configure=partial(self._configure, role),
             check=partial(self._refuse_dead, role),
-            min_size=self._size,
+            min_size=self.pool_size,
             # The URL may allow more time for a connection than a request otherwise waits.
-            timeout=max(WAIT_SECONDS, connect_timeout_seconds(url)),
+            timeout=max(WAIT_SECONDS, float(options["connect_timeout"])),
             reconnect_timeout=RECONNECT_TIMEOUT_SECONDS,
             reconnect_failed=lambda _: self._down.add(role),
             open=True,
         )
 
     def _configure(self, role: str, connection: Connection) -> None:
-        configure(connection, self._prepare, self._for_requests)
+        configure(connection, self.prepare, self.for_requests)
         self._down.discard(role)
 
     def _refuse_dead(self, role: str, connection: Connection) -> None:
-        """Refuse a connection that the server has closed, or that a network has forgotten.
-
-        What ended it may have ended all that are idle, so none of them is used any more.
-        """
-        poll = select.poll()
-        poll.register(connection.pgconn.socket, select.POLLIN)
+        """Refuse a connection that has ended, which may have ended all that are idle too."""
         try:
-            if poll.poll(0):
-                raise psycopg.OperationalError("the server closed the connection")
-            if connection.idle_seconds > TRUSTED_IDLE_SECONDS:
-                connection.ping(PING_TIMEOUT_SECONDS)
+            connection.require_alive()
         except psycopg.OperationalError:
             connection.close()
             self.pool(role).drain()
@@ -136,10 +113,9 @@ class Database:
         Raises psycopg.OperationalError, at once while the database is down.
         """
         pool = self.pool(role)
+        first_wait = DOWN_WAIT_SECONDS if role in self._down else FIRST_WAIT_SECONDS
         try:
-            connection = pool.getconn(
-                DOWN_WAIT_SECONDS if role in self._down else FIRST_WAIT_SECONDS
-            )
+            connection = pool.getconn(first_wait)
         except PoolTimeout:
             if role in self._down:
                 raise
@@ -149,14 +125,15 @@ class Database:
 
     def usage(self) -> tuple[int, int]:
         """Return how many connections are checked out, and how many requests wait for one."""
-        stats = [pool.get_stats() for (pid, _), pool in self._pools.items() if pid == os.getpid()]
+        stats = [pool.get_stats() for pool in self._pools.values()]
         in_use = sum(one["pool_size"] - one["pool_available"] for one in stats)
         return in_use, sum(one["requests_waiting"] for one in stats)
 
     def close(self) -> None:
-        """Close the pools of this process."""
-        for name in [name for name in self._pools if name[0] == os.getpid()]:
-            self._pools.pop(name).close()
+        """Close the pools. What is used afterwards is opened again."""
+        while self._pools:
+            _, pool = self._pools.popitem()
+            pool.close()
 
 
 database = Database(None)

@@ -6,11 +6,10 @@ import random
 import re
 import threading
 import time
-from collections.abc import Generator, Iterable
-from dataclasses import dataclass
+from collections.abc import Generator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString, NamedTuple, cast
 from uuid import UUID
 
 import psycopg
@@ -28,8 +27,7 @@ STREAM_ROWS = 5000
 IS_NULL_TEST = re.compile(r"%\((\w+)\)s::\w+ IS (NOT )?NULL")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """One page of a list, all of it of one snapshot.
 
     `items` is a JSON array of `row_count` rows. `total` counts the rows of all pages,
@@ -100,10 +98,7 @@ def fetch_one(name: str, connection: Connection | None = None, /, **params: Any)
 
 def fetch_row(name: str, connection: Connection | None = None, /, **params: Any) -> Row:
     """Run a query that always returns a row and return that row."""
-    row = fetch_one(name, connection, **params)
-    if row is None:
-        raise LookupError(f"{name} returned no row")
-    return row
+    return fetch_all(name, connection, **params)[0]
 
 
 def execute(name: str, connection: Connection | None = None, /, **params: Any) -> int:
@@ -126,7 +121,7 @@ def fetch_page(name: str, /, **params: Any) -> Page | None:
     Raises pool.Unavailable.
     """
     page = None
-    if pool.database.has_replica:
+    if pool.database.replica_url:
         with contextlib.suppress(pool.SchemaBehind):
             page = _fetch_page(name, "replica", params)
     return page or _fetch_page(name, "primary", params)
@@ -150,16 +145,6 @@ def specialize(name: str, given: frozenset[str]) -> LiteralString:
         lambda test: str((test[1] in given) == bool(test[2])).upper(), QUERIES[name]
     )
     return cast(LiteralString, text)
-
-
-def require_null_tests(name: str, filters: Iterable[str]) -> None:
-    """Raise LookupError unless a query tests each of these parameters for NULL.
-
-    A filter without such a test would match no row when it is not given.
-    """
-    tested = {test[1] for test in IS_NULL_TEST.finditer(QUERIES[name])}
-    if missing := set(filters) - tested:
-        raise LookupError(f"{name}.sql does not test {', '.join(sorted(missing))} for NULL")
 
 
 def count_params(connection: Connection) -> dict[str, int]:

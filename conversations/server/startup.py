@@ -79,7 +79,7 @@ def _check_database(url: str, server: Arbiter, settings: Settings) -> None:
     """End the process if the schema is behind. Without the database it starts, with a warning."""
     try:
         migrations.check_database(url, settings.database_prepared_statements)
-    except (migrations.SchemaBehind, migrations.SchemaMismatch) as error:
+    except (pool.SchemaBehind, migrations.SchemaMismatch) as error:
         sys.exit(str(error))
     except pool.Unavailable as error:
         server.log.warning(  # type: ignore[union-attr]  # gunicorn has set it by now

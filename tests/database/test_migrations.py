@@ -116,7 +116,7 @@ def test_a_schema_that_is_ahead_serves_an_older_version(empty, folder):
 def test_a_schema_that_is_behind_is_refused_by_name(empty):
     migrate(empty)
     forget(empty, NEWEST)
-    with pytest.raises(migrations.SchemaBehind, match=rf"\({NEWEST} not applied\)"):
+    with pytest.raises(pool.SchemaBehind, match=rf"\({NEWEST} not applied\)"):
         migrations.check_database(empty)
 
 

@@ -11,6 +11,7 @@ import orjson
 import psycopg
 import pytest
 
+from conversations.api import views
 from conversations.database import migrations, queries
 from conversations.database.connection import connect
 from tests.conftest import SERVER_URL, contact, new_database, new_organization
@@ -236,6 +237,14 @@ def test_every_query_reads_every_table_inside_one_organization(conn, subtests):
             for table in set(TENANT_TABLES) - ({"api_keys"} if name in OF_A_KEY else set()):
                 for scan in scans(plan, table):
                     assert "organization_id = " in scan["Conditions"], table
+
+
+def test_a_list_tests_each_of_its_filters_for_null():
+    """Else a filter would match no row when it is not given."""
+    for schema in (views.LIST_CONVERSATIONS, views.LIST_CONSENT):
+        name = f"list_{type(schema).__name__.removeprefix('List').removesuffix('Schema').lower()}"
+        tested = {test[1] for test in queries.IS_NULL_TEST.finditer(queries.QUERIES[name])}
+        assert set(schema.filters) - tested == set(), name
 
 
 @pytest.mark.parametrize("inbox", ["conn", "empty"])
