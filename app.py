@@ -52,8 +52,7 @@ class Service(Flask):
 
     def handle_exception(self, e: Exception) -> Response:
         """Return the response to a failure that the handler of the views' errors does not see."""
-        response = envelope.failure(500, headers=envelope.HEADERS)
-        return request_log.finish(response, e)
+        return request_log.finish(envelope.failure(500, headers=envelope.HEADERS), e)
 
     def do_teardown_request(self, *args: Any) -> None:
         """Run what follows a response; a failure there does not take the response back."""

@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from conversations.database.url import MAX_PORT, check_url
 from schemas.base import RequestSchema
-from schemas.fields import QueryFlag, Strict
+from schemas.fields import Choice, QueryFlag, Strict
 
 HOST_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
@@ -102,13 +102,6 @@ class HostAndPort(Strict):
         return Address(_host(host), Count(1, MAX_PORT).deserialize(port))
 
 
-class LogFormat(Strict):
-    """The format of log lines."""
-
-    complaint = "must be one of logfmt, json"
-    accepts = ("logfmt", "json").__contains__
-
-
 class SettingsSchema(RequestSchema):
     """The variables and their defaults."""
 
@@ -120,7 +113,7 @@ class SettingsSchema(RequestSchema):
     WEB_THREADS = Count(1, 256, load_default=32)
     DATABASE_POOL_SIZE = Count(1, 64, load_default=4)
     DATABASE_PREPARED_STATEMENTS = QueryFlag(load_default=None)
-    LOG_FORMAT = LogFormat(load_default="logfmt")
+    LOG_FORMAT = Choice("logfmt", "json", load_default="logfmt")
     METRICS = QueryFlag(load_default=False)
     METRICS_ADDRESS = HostAndPort(load_default=Address("127.0.0.1", 9464))
 

@@ -66,10 +66,7 @@ SESSION = (
 )
 # Where sessions are shared. The isolation of a transaction that has begun is no longer the default
 # one, and can be set before all else only. The search path is that of the role or the database.
-FIRST_IN_TRANSACTION = (
-    f"SET TRANSACTION ISOLATION LEVEL {FIXED['default_transaction_isolation']}",
-    "SET LOCAL search_path TO DEFAULT",
-)
+FIRST_SETTINGS = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path TO DEFAULT"
 # The settings that `options` in a URL names, such as `-c statement_timeout=5s`.
 NAME_IN_OPTIONS = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=")
 
@@ -201,7 +198,7 @@ def configure(connection: Connection, prepare: bool | None, for_requests: bool) 
     if for_requests:
         statements.append(CUSTOM_PLANS_ON_CITUS.format(is_local=is_shared))
     if is_shared:
-        connection.transaction_settings = "; ".join([*FIRST_IN_TRANSACTION, *statements])
+        connection.transaction_settings = "; ".join([FIRST_SETTINGS, *statements])
     else:
         connection.execute("; ".join(statements).encode(), prepare=False)
     connection.prepare_threshold = 0 if prepare or (prepare is None and not is_shared) else None

@@ -22,12 +22,10 @@ class SchemaMismatch(pool.Unavailable):
     """The database cannot hold this version's schema, or was migrated with other files."""
 
 
-def _files() -> list[Path]:
-    return sorted(FOLDER.glob("*.sql"))
-
-
-def _checksum(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _checksums() -> dict[Path, str]:
+    """Return the checksum of each file, in the order in which they are applied."""
+    paths = sorted(FOLDER.glob("*.sql"))
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def pending(connection: Connection) -> list[Path]:
@@ -47,14 +45,15 @@ def pending(connection: Connection) -> list[Path]:
     if ledger["name"] is not None:
         rows = connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
     applied = {row["name"]: row["checksum"] for row in rows}
-    for path in _files():
-        if applied.get(path.stem, _checksum(path)) != _checksum(path):
+    files = _checksums()
+    for path, checksum in files.items():
+        if applied.get(path.stem, checksum) != checksum:
             raise SchemaMismatch(
                 f"the database has another {path.name} than this version: it was made by a version "
                 "before the first release, or the file was edited. Use an empty database; the "
                 "embedded one is removed by make clean"
             )
-    return [path for path in _files() if path.stem not in applied]
+    return [path for path in files if path.stem not in applied]
 
 
 def migrate(connection: Connection) -> list[str]:
@@ -80,7 +79,7 @@ def migrate(connection: Connection) -> list[str]:
                 connection.execute(statement.encode(), prepare=False)
             connection.execute(
                 "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)",
-                [files[0].stem, _checksum(files[0])],
+                [files[0].stem, _checksums()[files[0]]],
             )
         done.append(files[0].stem)
 
@@ -95,7 +94,7 @@ def split_statements(text: str) -> list[str]:
 
 def version() -> str:
     """Return the name of the newest migration of this version."""
-    return _files()[-1].stem
+    return list(_checksums())[-1].stem
 
 
 def check_database(url: str, prepare: bool | None = None) -> None:

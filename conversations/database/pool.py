@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import psycopg
@@ -48,7 +48,7 @@ class Refused(Exception):
     """The database refuses a statement, and will until a person changes something there."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Database:
     """A primary, a replica that lists are read from if `replica_url` is given, and their pools.
 
@@ -63,23 +63,19 @@ class Database:
     prepare: bool | None = None
     for_requests: bool = False
 
-    def __post_init__(self) -> None:
-        """Begin without pools."""
-        self._pools: dict[str, ConnectionPool[Connection]] = {}
-        self._down: set[str] = set()
-        self._opening = threading.Lock()
+    _pools: dict[str, ConnectionPool[Connection]] = field(default_factory=dict, init=False)
+    _down: set[str] = field(default_factory=set, init=False)
+    _opening: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def pool(self, role: str) -> ConnectionPool[Connection]:
         """Return the pool for a role, opened on first use."""
         with self._opening:
-            if role not in self._pools:
-                self._pools[role] = self._open(role)
-            return self._pools[role]
+            return self._pools.get(role) or self._open(role)
 
     def _open(self, role: str) -> ConnectionPool[Connection]:
         url = (self.replica_url if role == "replica" else self.url) or ""
         options = connect_options(url, role)
-        return ConnectionPool(
+        self._pools[role] = pool = ConnectionPool(
             url,
             name=role,
             kwargs=options,
@@ -93,6 +89,7 @@ class Database:
             reconnect_failed=lambda _: self._down.add(role),
             open=True,
         )
+        return pool
 
     def _configure(self, role: str, connection: Connection) -> None:
         configure(connection, self.prepare, self.for_requests)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import logging
 import os
 import signal
 import socket
@@ -21,6 +22,9 @@ from conversations.settings import Address, Settings
 ALL_ADDRESSES = {"0.0.0.0", "::"}  # noqa: S104
 ENDINGS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
+# gunicorn's own log.
+log = logging.getLogger("gunicorn.error")
+
 # Where the workers keep their metrics, if the service made that folder itself.
 own_metrics_folder: str | None = None
 # The key that the printed line shows, if the service started the embedded database.
@@ -38,7 +42,7 @@ def prepare(server: Arbiter, settings: Settings) -> None:
     if settings.database_url is None:
         _prepare_embedded_database()
     else:
-        _check_database(settings.database_url, server, settings)
+        _check_database(settings.database_url, settings.database_prepared_statements)
     if settings.metrics and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         # Before the workers import prometheus_client.
         own_metrics_folder = tempfile.mkdtemp(prefix="conversations-metrics-")
@@ -75,16 +79,14 @@ def _listen(server: Arbiter, settings: Settings) -> None:
     server.LISTENERS = create_sockets(server.cfg, server.log, [each.detach() for each in listeners])
 
 
-def _check_database(url: str, server: Arbiter, settings: Settings) -> None:
+def _check_database(url: str, prepare: bool | None) -> None:
     """End the process if the schema is behind. Without the database it starts, with a warning."""
     try:
-        migrations.check_database(url, settings.database_prepared_statements)
+        migrations.check_database(url, prepare)
     except (pool.SchemaBehind, migrations.SchemaMismatch) as error:
         sys.exit(str(error))
     except pool.Unavailable as error:
-        server.log.warning(  # type: ignore[union-attr]  # gunicorn has set it by now
-            "starting without the database, every response will be 503: %s", error
-        )
+        log.warning("starting without the database, every response will be 503: %s", error)
 
 
 def _prepare_embedded_database() -> None:
@@ -135,7 +137,5 @@ def check_listeners(server: Arbiter, settings: Settings) -> None:
     """Warn if nobody can read the metrics: the sockets of systemd are those of its unit alone."""
     ports = [each.getsockname()[1] for each in server.LISTENERS if each.family != socket.AF_UNIX]
     if settings.metrics and settings.metrics_address.port not in ports:
-        server.log.warning(  # type: ignore[union-attr]  # gunicorn has set it by now
-            "METRICS is true, but no socket is at METRICS_ADDRESS %s: add it to those of the unit",
-            settings.metrics_address,
-        )
+        problem = f"METRICS is true, but no socket is at METRICS_ADDRESS {settings.metrics_address}"
+        log.warning("%s: add it to those of the unit", problem)
