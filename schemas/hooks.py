@@ -49,8 +49,12 @@ class HookSchema(RequestSchema):
         return cls(region)
 
     def check_content(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the fields under their Python names. Raises ValidationError as `check` does."""
-        return self.check({path: find(content, path) for path in self._keys})
+        """Return the fields under their Python names; what is absent or null is None.
+
+        Raises ValidationError as `check` does.
+        """
+        given = self.check({path: find(content, path) for path in self._keys})
+        return dict.fromkeys(self.fields) | given
 
 
 class CarrierId(Strict):

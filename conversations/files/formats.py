@@ -10,14 +10,8 @@ from itertools import chain
 from typing import Any, BinaryIO, cast
 
 from conversations.files import columns, httpsms, ndjson, sms_backup, twilio
-from conversations.files.rows import (
-    BROKEN_FILE,
-    BYTE_ORDER_MARK,
-    Export,
-    Options,
-    Reader,
-    UnreadableFile,
-)
+from conversations.files.rows import BROKEN_FILE, Export, Options, Reader, UnreadableFile
+from schemas.strict_json import BYTE_ORDER_MARK
 
 
 @dataclass(frozen=True)

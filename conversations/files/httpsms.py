@@ -10,7 +10,7 @@ from marshmallow import ValidationError
 from conversations.files.rows import Export, Options, check_exchange, read_json_lines
 from conversations.inbox.message_ids import carrier_message_id
 from schemas.create_message import ImportMessageSchema
-from schemas.fields import MEDIA_URL, PhoneNumber
+from schemas.fields import PhoneNumber, usable_media
 from schemas.hooks import CarrierId
 from schemas.numbers import to_e164
 
@@ -19,7 +19,6 @@ DIRECTIONS = {"mobile-originated": "inbound", "mobile-terminated": "outbound"}
 EXCHANGED = ("received", "sent", "delivered")
 # The zero instant of Go, in which httpSMS is written.
 NO_INSTANT = "0001-01-01T00:00:00Z"
-MAX_MEDIA = 10
 
 
 def read_messages(file: BinaryIO, options: Options) -> Export:
@@ -50,14 +49,13 @@ def _message_row(message: dict[str, Any]) -> dict[str, Any]:
     times = ("received_at", "sent_at") if direction == "inbound" else ("sent_at", "received_at")
     instants = [message.get(name) for name in (*times, "order_timestamp")]
     attachments = message.get("attachments") or []
-    media = [url for url in attachments if isinstance(url, str) and MEDIA_URL.fullmatch(url)]
     # The text of an encrypted message is known to the phone alone.
     body = None if message.get("encrypted") else message.get("content") or ""
     is_mms = bool(attachments) or body is None
     return {
         "direction": direction,
         "body": None if is_mms and not body else body,
-        "media_urls": media[:MAX_MEDIA],
+        "media_urls": usable_media(attachments),
         "channel": "mms" if is_mms else "sms",
         "created_at": next((each for each in instants if each not in (None, NO_INSTANT)), None),
     }

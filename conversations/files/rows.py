@@ -20,10 +20,9 @@ from conversations.inbox.api_keys import printable
 from conversations.inbox.organizations import NOT_YOURS
 from schemas.base import RequestSchema
 from schemas.numbers import to_e164
-from schemas.strict_json import load_json
+from schemas.strict_json import BYTE_ORDER_MARK, load_json
 
 BROKEN_FILE = (OSError, EOFError, zlib.error)
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # No message is as long. A compressed file of a few kilobytes can hold a line of gigabytes.
 MAX_LINE_BYTES = 2**24
 TOO_LONG = "is longer than 16 MiB; only its beginning is kept"

@@ -143,7 +143,7 @@ WORDS: dict[type[Schema], dict[str, Json]] = {
 }
 
 for _schema, _words in WORDS.items():
-    if _unknown := _words.keys() - _schema._declared_fields.keys():
+    if _unknown := _words.keys() - _schema().fields.keys():
         raise LookupError(f"{_schema.__name__} has no field {', '.join(_unknown)}")
 
 

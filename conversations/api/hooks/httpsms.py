@@ -32,13 +32,13 @@ class HttpsmsSchema(HookSchema):
 
     event = String(data_key="type", required=True)
     id = CarrierId(data_key="data.message_id", required=True)
-    own_number = OwnNumber(data_key="data.owner", load_default=None)
+    own_number = OwnNumber(data_key="data.owner")
     contact_number = PhoneNumber(data_key="data.contact", required=True)
-    text = String(data_key="data.content", load_default=None)
+    text = String(data_key="data.content")
     is_encrypted = Anything(data_key="data.encrypted", load_default=False)
-    attachments = Anything(data_key="data.attachments", load_default=None)
-    at = HookInstant(data_key="data.timestamp", load_default=None)
-    event_at = HookInstant(data_key="time", load_default=None)
+    attachments = Anything(data_key="data.attachments")
+    at = HookInstant(data_key="data.timestamp")
+    event_at = HookInstant(data_key="time")
 
 
 class HttpsmsSentSchema(HttpsmsSchema):

@@ -45,13 +45,13 @@ class SmsgateSchema(HookSchema):
 
     event = String(data_key="event", required=True)
     contact_number = PhoneNumber(data_key="payload.sender", required=True)
-    own_number = OwnNumber(data_key="payload.recipient", load_default=None)
-    sim = Anything(data_key="payload.simNumber", load_default=None)
+    own_number = OwnNumber(data_key="payload.recipient")
+    sim = Anything(data_key="payload.simNumber")
     at = PhoneInstant(data_key="payload.receivedAt", required=True)
-    text = String(data_key="payload.message", load_default=None)
-    mms_text = String(data_key="payload.body", load_default=None)
-    subject = Anything(data_key="payload.subject", load_default=None)
-    attachments = Anything(data_key="payload.attachments", load_default=None)
+    text = String(data_key="payload.message")
+    mms_text = String(data_key="payload.body")
+    subject = Anything(data_key="payload.subject")
+    attachments = Anything(data_key="payload.attachments")
 
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:

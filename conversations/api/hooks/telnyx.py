@@ -28,30 +28,30 @@ class TelnyxSchema(HookSchema):
 
     event = String(data_key="data.event_type", required=True)
     id = CarrierId(data_key="data.payload.id", required=True)
-    type = Anything(data_key="data.payload.type", load_default=None)
+    type = Anything(data_key="data.payload.type")
     recipients = Anything(data_key=RECIPIENTS, required=True)
-    copies = Anything(data_key="data.payload.cc", load_default=None)
-    text = String(data_key="data.payload.text", load_default=None)
-    subject = Anything(data_key="data.payload.subject", load_default=None)
-    media = Anything(data_key="data.payload.media", load_default=None)
-    segment_count = Anything(data_key="data.payload.parts", load_default=None)
-    occurred_at = HookInstant(data_key="data.occurred_at", load_default=None)
+    copies = Anything(data_key="data.payload.cc")
+    text = String(data_key="data.payload.text")
+    subject = Anything(data_key="data.payload.subject")
+    media = Anything(data_key="data.payload.media")
+    segment_count = Anything(data_key="data.payload.parts")
+    occurred_at = HookInstant(data_key="data.occurred_at")
 
 
 class TelnyxReceivedSchema(TelnyxSchema):
     """A message that was received."""
 
-    verdict = Anything(data_key="data.payload.autoresponse_type", load_default=None)
+    verdict = Anything(data_key="data.payload.autoresponse_type")
     contact_number = PhoneNumber(data_key=SENDER, required=True)
-    received_at = HookInstant(data_key="data.payload.received_at", load_default=None)
+    received_at = HookInstant(data_key="data.payload.received_at")
 
 
 class TelnyxFinalizedSchema(TelnyxSchema):
     """A message that was sent."""
 
-    own_number = OwnNumber(data_key=SENDER, load_default=None)
-    sent_at = HookInstant(data_key="data.payload.sent_at", load_default=None)
-    completed_at = HookInstant(data_key="data.payload.completed_at", load_default=None)
+    own_number = OwnNumber(data_key=SENDER)
+    sent_at = HookInstant(data_key="data.payload.sent_at")
+    completed_at = HookInstant(data_key="data.payload.completed_at")
 
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
@@ -133,7 +133,5 @@ def _recipients(items: object, query: HookQuery) -> Iterator[tuple[str, object]]
         raise ValidationError({RECIPIENTS: f"must be up to {MAX_RECIPIENTS} recipients"})
     for item in listed:
         number = hooks.find(item, "phone_number")
-        yield (
-            to_e164(number, query.region) if isinstance(number, str) else "",
-            hooks.find(item, "status"),
-        )
+        number = to_e164(number, query.region) if isinstance(number, str) else ""
+        yield number, hooks.find(item, "status")

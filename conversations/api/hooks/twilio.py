@@ -32,12 +32,12 @@ class TwilioSchema(HookSchema):
 
     id = CarrierId(data_key="MessageSid", required=True)
     contact_number = PhoneNumber(data_key="From", required=True)
-    own_number = OwnNumber(data_key="To", load_default=None)
-    text = String(data_key="Body", load_default=None)
-    segment_count = Anything(data_key="NumSegments", load_default=None)
-    media_count = Anything(data_key="NumMedia", load_default=None)
+    own_number = OwnNumber(data_key="To")
+    text = String(data_key="Body")
+    segment_count = Anything(data_key="NumSegments")
+    media_count = Anything(data_key="NumMedia")
     status = Anything(data_key="SmsStatus", load_default="received")
-    opt_out_type = Anything(data_key="OptOutType", load_default=None)
+    opt_out_type = Anything(data_key="OptOutType")
 
 
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
