@@ -135,6 +135,7 @@ def peers(service: Server, inbox: Inbox):
         servers.django_rest_framework(inbox.url) as django,
         servers.fastapi_asyncpg(inbox.url) as fastapi,
         servers.litestar_asyncpg(inbox.url) as litestar,
+        servers.go_pgx(inbox.url) as go,
     ):
         found = [
             (f"{fastapi.name} + orjson", fastapi, "/orjson"),
@@ -144,6 +145,8 @@ def peers(service: Server, inbox: Inbox):
             (flask.name, flask, "/conversations"),
             (django.name, django, "/conversations"),
         ]
+        if go:
+            found.append((go.name, go, "/conversations"))
         for _, server, path in found:
             parity.check(service, server, path, inbox)
         headers = {"Authorization": f"Bearer {inbox.key}"}

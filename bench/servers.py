@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from bench.database import ORGANIZATION_ID
 ROOT = Path(__file__).parents[1]
 FIRST_PORT = int(os.environ.get("BENCH_PORT", "8140"))
 WORKERS = 2
+# Where Debian keeps the sources of Go packages.
+GO_PACKAGES = Path("/usr/share/gocode")
 
 # As the service runs, and as uvicorn runs in production: with uvloop and httptools, which it finds.
 GUNICORN = [".venv-bench/bin/gunicorn", "--config=bench/peers/gunicorn.conf.py"]
@@ -126,7 +129,29 @@ def litestar_asyncpg(url: str):
     return _peer("Litestar + asyncpg", url, port, [*UVICORN, f"--port={port}"], "litestar_peer:app")
 
 
-def _peer(name: str, url: str, port: int, command: list[str], app: str):
+@contextlib.contextmanager
+def go_pgx(url: str) -> Iterator[Server | None]:
+    """Build and run the Go peer; yield None where Go or the packages that it needs are missing.
+
+    On Debian these are golang-go and golang-github-jackc-pgx-v4-dev.
+    """
+    if not shutil.which("go") or not (GO_PACKAGES / "src/github.com/jackc/pgx/v4").exists():
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="bench") as folder:
+        program = f"{folder}/peer"
+        environ = {"GO111MODULE": "off", "GOPATH": str(GO_PACKAGES), "GOCACHE": f"{folder}/cache"}
+        subprocess.run(
+            ["go", "build", "-o", program, "."],
+            cwd=ROOT / "bench/peers/go",
+            env=os.environ | environ,
+            check=True,
+        )
+        with _peer("Go + pgx", url, FIRST_PORT + 5, [program]) as server:
+            yield server
+
+
+def _peer(name: str, url: str, port: int, command: list[str], *app: str):
     database = conninfo_to_dict(url)
     environ = {
         "PGHOST": database["host"],
@@ -136,4 +161,4 @@ def _peer(name: str, url: str, port: int, command: list[str], app: str):
         "PORT": str(port),
         "WEB_CONCURRENCY": str(WORKERS),
     }
-    return _running(name, port, [*command, app], environ, "/conversations")
+    return _running(name, port, [*command, *app], environ, "/conversations")
