@@ -71,6 +71,7 @@ KINDS: dict[str, tuple[bytes, str]] = {
     ),
     "data": (rb'\{\s*"data"\s*:\s*\[', f"is a page of httpSMS's API: {LINES} '.data[]'"),
     "spread": (rb'\{\s*\n\s*"', f"is JSON over several lines: {LINES} ."),
+    "CR": (rb"[^\n]*\r[^\n]+\Z", "ends its lines with CR alone: convert it with tr '\\r' '\\n'"),
     "twilio": (
         rb'\{([^\n]*,)?\s*"account_?[Ss]id"\s*:',
         "is Twilio's: it needs --format twilio-json",
@@ -83,7 +84,6 @@ KINDS: dict[str, tuple[bytes, str]] = {
     "messages": (rb'\{([^\n]*,)?\s*"direction"\s*:', "is a list of messages: use import-messages"),
     "JSON": (rb"\{", "is JSON: it needs --format ndjson"),
     "sep": (rb"(?i:sep=)", "begins with a sep= line: save it without that line"),
-    "CR": (rb"[^\n]*\r[^\n]+\Z", "ends its lines with CR alone: convert it with tr '\\r' '\\n'"),
     "other log": (LOG + rb"(?!([^\n]*,){3})", "is not separated by commas: save it with commas"),
     "log": (LOG, "is CSV: Twilio's message log needs --format twilio-csv"),
     "list": (rb"[^\n]*\b(?:opted_in|captured_at)\b", "is CSV of consent: use import-consent"),

@@ -63,6 +63,7 @@ MESSAGES = [
     (b"sep=;\r\n" + LOG.replace(b",", b";"), "twilio-csv ndjson", "begins with a sep= line"),
     (b"\xef\xbb\xbfsep=,\n" + LOG, "twilio-csv", "begins with a sep= line"),
     (LOG.replace(b"\n", b"\r"), "ndjson twilio-csv", "ends its lines with CR alone"),
+    (PLAIN.replace(b"\n", b"\r") * 2, "ndjson csv", "ends its lines with CR alone"),
     (PLAIN, "twilio-csv", "is JSON, not CSV: --format is twilio-json for"),
     (b"[]", "twilio-csv", "is JSON, not CSV"),
     (BACKUP, "ndjson twilio-csv twilio-json", "is a phone's backup: it needs --format sms-backup"),
