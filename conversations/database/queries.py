@@ -75,6 +75,8 @@ def _run(query: LiteralString, connection: Connection | None, params: Row) -> ps
     if connection is None:
         with pool.connection() as used, used.statement():
             return _run(query, used, params)
+    if "%(shard)s" in query:
+        params = params | _count_params(connection)
     started_at = time.perf_counter()
     try:
         return connection.execute(query, params)
@@ -147,7 +149,7 @@ def specialize(name: str, given: frozenset[str]) -> LiteralString:
     return cast(LiteralString, text)
 
 
-def count_params(connection: Connection) -> dict[str, int]:
+def _count_params(connection: Connection) -> dict[str, int]:
     """Return the parameters with which a statement on this connection adds to conversation_counts.
 
     Each connection has a shard, so that writers seldom wait for the same row. The change count

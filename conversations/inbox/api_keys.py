@@ -95,10 +95,7 @@ def printable(text: str) -> str:
 
     A terminal would obey control characters, and a tab or a line end would look like one of ours.
     """
-    shown = "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode()
-        for char in conceal(text)
-    )
+    shown = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in conceal(text))
     return shown if len(shown) <= MAX_PRINTED else shown[: MAX_PRINTED - 1] + "…"
 
 
@@ -127,16 +124,9 @@ def create_api_key(
 ) -> str:
     """Store the hash of a new key and return the key, which cannot be shown again."""
     key = new_key()
-    queries.execute(
-        "create_api_key",
-        connection,
-        organization_id=organization_id,
-        key_hash=hash_key(key),
-        prefix=display_prefix(key),
-        label=label,
-        scopes=list(scopes),
-        expires_in=expires_in,
-    )
+    stored = {"key_hash": hash_key(key), "prefix": display_prefix(key), "label": label}
+    rights = {"organization_id": organization_id, "scopes": list(scopes), "expires_in": expires_in}
+    queries.execute("create_api_key", connection, **stored, **rights)
     return key
 
 
@@ -151,12 +141,10 @@ def rotate_api_key(organization_id: UUID, id: UUID) -> str:
     Raises KeyIsDead if the key is revoked or expired.
     """
     with pool.transaction() as connection:
-        old = queries.fetch_one(
-            "revoke_api_key", connection, organization_id=organization_id, id=id
-        )
+        params = {"organization_id": organization_id, "id": id}
+        old = queries.fetch_one("revoke_api_key", connection, **params)
         if old is None:
             raise KeyIsDead("the key is revoked")
         if old["expires_in"] is not None and old["expires_in"] <= timedelta():
             raise KeyIsDead("the key is expired")
-        scopes, label, expires_in = old["scopes"], old["label"], old["expires_in"]
-        return create_api_key(organization_id, scopes, label, expires_in, connection)
+        return create_api_key(organization_id, **old, connection=connection)

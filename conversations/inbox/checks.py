@@ -50,7 +50,7 @@ def repair_summary(organization_id: UUID, id: UUID) -> None:
         queries.fetch_all("lock_conversations", connection, **params)
         computed = queries.fetch_one("compute_summaries", connection, **params)
         summary = {"organization_id": organization_id, "id": id, **NO_MESSAGES, **(computed or {})}
-        queries.execute("repair_summary", connection, **summary, **queries.count_params(connection))
+        queries.execute("repair_summary", connection, **summary)
 
 
 def differing_counts(organization_id: UUID, connection: Connection | None = None) -> list[Row]:
@@ -64,14 +64,9 @@ def repair_counts(organization_id: UUID) -> None:
         # Every writer counts last: one that waits for this lock has committed nothing yet.
         connection.execute("LOCK TABLE conversation_counts IN EXCLUSIVE MODE")
         for row in differing_counts(organization_id, connection):
-            queries.execute(
-                "repair_counts",
-                connection,
-                organization_id=organization_id,
-                counted_id=row["counted_id"],
-                **{name: must - stored for name, stored, must in _compared_counts(row)},
-                **queries.count_params(connection),
-            )
+            lacks = {name: must - stored for name, stored, must in _compared_counts(row)}
+            params = {"organization_id": organization_id, "counted_id": row["counted_id"]}
+            queries.execute("repair_counts", connection, **params, **lacks)
 
 
 def _compared_counts(row: Row) -> Iterator[tuple[str, int, int]]:

@@ -55,6 +55,4 @@ def record_consent_events(
     """Record events in a transaction that has begun, and return the rows of record_consent.sql."""
     params = {"organization_id": organization_id, "events": orjson.dumps(events).decode()}
     queries.execute("upsert_conversations", connection, **params)
-    return queries.fetch_all(
-        "record_consent", connection, **params, **queries.count_params(connection)
-    )
+    return queries.fetch_all("record_consent", connection, **params)

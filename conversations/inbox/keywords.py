@@ -4,22 +4,12 @@ import re
 import string
 import unicodedata
 
-OPT_OUT_KEYWORDS = frozenset(
-    (
-        *("STOP", "STOPALL", "STOP ALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT", "REVOKE"),
-        *("OPTOUT", "OPT OUT", "ARRET", "ARRÊT"),
-    )
-)
-OPT_IN_KEYWORDS = frozenset(("START", "UNSTOP"))
+OPT_OUT = "STOP,STOPALL,STOP ALL,UNSUBSCRIBE,CANCEL,END,QUIT,REVOKE,OPTOUT,OPT OUT,ARRET,ARRÊT"
+# What each keyword does: it opts in (True) or out (False).
+KEYWORDS = {**dict.fromkeys(OPT_OUT.split(","), False), "START": True, "UNSTOP": True}
 # The characters with which keywords begin and end, in both cases.
-BEGINNINGS, ENDINGS = (
-    frozenset(
-        character
-        for word in OPT_OUT_KEYWORDS | OPT_IN_KEYWORDS
-        for character in (word[place], word[place].lower())
-    )
-    for place in (0, -1)
-)
+BEGINNINGS = {character for word in KEYWORDS for character in (word[0], word[0].lower())}
+ENDINGS = {character for word in KEYWORDS for character in (word[-1], word[-1].lower())}
 
 # str.upper would also turn a long s into S.
 UPPER_CASE = str.maketrans(string.ascii_lowercase + "ê", string.ascii_uppercase + "Ê")
@@ -49,10 +39,7 @@ def opted_in_by(body: str) -> bool | None:
         end -= 1
     if text[end - 1] not in ENDINGS:
         return None
-    word = SEPARATORS.sub(" ", text[start:end]).translate(UPPER_CASE)
-    if word in OPT_IN_KEYWORDS:
-        return True
-    return False if word in OPT_OUT_KEYWORDS else None
+    return KEYWORDS.get(SEPARATORS.sub(" ", text[start:end]).translate(UPPER_CASE))
 
 
 def _is_around_a_word(character: str) -> bool:

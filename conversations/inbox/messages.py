@@ -133,9 +133,7 @@ def _record(
     connection: Connection, organization_id: UUID, messages: Sequence[Message | Fragment]
 ) -> list[Outcome]:
     params = {"organization_id": organization_id, "messages": orjson.dumps(messages).decode()}
-    rows = queries.fetch_all(
-        "record_messages", connection, **params, **queries.count_params(connection)
-    )
+    rows = queries.fetch_all("record_messages", connection, **params)
     if events := [row for row in rows if row["opted_in"] is not None]:
         record_consent_events(connection, organization_id, events)
     outcomes = [Outcome.CREATED] * len(messages)
@@ -152,14 +150,8 @@ def _fill_in(organization_id: UUID, message: Message | Fragment) -> None:
     does: two that lock several of both would wait for each other in a circle.
     """
     with pool.transaction() as connection:
-        events = queries.fetch_all(
-            "fill_in_message",
-            connection,
-            organization_id=organization_id,
-            message=orjson.dumps(message).decode(),
-            **queries.count_params(connection),
-        )
-        if events:
+        params = {"organization_id": organization_id, "message": orjson.dumps(message).decode()}
+        if events := queries.fetch_all("fill_in_message", connection, **params):
             record_consent_events(connection, organization_id, events)
 
 
@@ -167,7 +159,6 @@ def get_messages(
     organization_id: UUID, ids: Iterable[UUID], connection: Connection | None = None
 ) -> dict[UUID, StoredMessage]:
     """Return stored messages by id. Raises pool.Unavailable."""
-    rows = queries.fetch_all(
-        "get_messages", connection, organization_id=organization_id, ids=list(ids)
-    )
+    params = {"organization_id": organization_id, "ids": list(ids)}
+    rows = queries.fetch_all("get_messages", connection, **params)
     return {row["id"]: cast(StoredMessage, row) for row in rows}

@@ -6,7 +6,6 @@ from typing import TypedDict, cast
 from uuid import UUID
 
 from conversations.database import pool, queries
-from conversations.database.queries import Row
 
 NOT_YOURS = "is not one of your phone numbers"
 # A batch is one transaction, small enough that no lock is held for long.
@@ -42,12 +41,8 @@ def create_organization(
     name: str, message_retention_days: int | None = None, id: UUID | None = None
 ) -> UUID:
     """Create an organization and return its id; an id that exists already is left as it is."""
-    row = queries.fetch_one(
-        "create_organization",
-        organization_id=id,
-        name=name,
-        message_retention_days=message_retention_days,
-    )
+    params = {"name": name, "message_retention_days": message_retention_days}
+    row = queries.fetch_one("create_organization", organization_id=id, **params)
     return cast(UUID, row["id"] if row else id)
 
 
@@ -89,17 +84,9 @@ def create_phone_number(organization_id: UUID, number: str, id: UUID | None = No
 
     Raises NumberTaken if `id` is given and the number has another one, or another number has it.
     """
-    with pool.connection() as connection:
-        queries.fetch_one(
-            "create_phone_number",
-            connection,
-            organization_id=organization_id,
-            id=id,
-            number=number,
-            **queries.count_params(connection),
-        )
-    ids = [id] if id else []
-    numbers = find_phone_numbers(organization_id, numbers=[number], ids=ids)
+    params = {"organization_id": organization_id, "id": id, "number": number}
+    queries.execute("create_phone_number", **params)
+    numbers = find_phone_numbers(organization_id, numbers=[number], ids=[id] if id else [])
     stored = numbers.get(number)
     if stored is None:
         raise NumberTaken(f"{id} is the id of another number, {next(iter(numbers))}")
@@ -110,35 +97,20 @@ def create_phone_number(organization_id: UUID, number: str, id: UUID | None = No
 
 def delete_phone_number(organization_id: UUID, number: str) -> bool:
     """Delete a phone number and return True; False if it has conversations or consent."""
-    with pool.connection() as connection:
-        deleted = queries.fetch_one(
-            "delete_phone_number",
-            connection,
-            organization_id=organization_id,
-            number=number,
-            **queries.count_params(connection),
-        )
-    return deleted is not None
+    params = {"organization_id": organization_id, "number": number}
+    return queries.fetch_one("delete_phone_number", **params) is not None
 
 
 def list_phone_numbers(organization_id: UUID) -> dict[str, UUID]:
     """Return the ids of an organization's phone numbers, by number."""
-    return _by_number(queries.fetch_all("get_phone_numbers", organization_id=organization_id))
+    rows = queries.fetch_all("get_phone_numbers", organization_id=organization_id)
+    return {row["number"]: row["id"] for row in rows}
 
 
 def find_phone_numbers(
     organization_id: UUID, *, numbers: Sequence[str] = (), ids: Sequence[UUID] = ()
 ) -> dict[str, UUID]:
     """Return the ids, by number, of those phone numbers that are named by number or by id."""
-    return _by_number(
-        queries.fetch_all(
-            "find_phone_numbers",
-            organization_id=organization_id,
-            numbers=list(numbers),
-            ids=list(ids),
-        )
-    )
-
-
-def _by_number(rows: list[Row]) -> dict[str, UUID]:
+    params = {"organization_id": organization_id, "numbers": list(numbers), "ids": list(ids)}
+    rows = queries.fetch_all("find_phone_numbers", **params)
     return {row["number"]: row["id"] for row in rows}

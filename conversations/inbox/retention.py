@@ -33,30 +33,16 @@ def erase_contact(organization_id: UUID, contact_number: str) -> int:
 
 
 def _redact(lock_query: str, organization_id: UUID, at: datetime | None, **which: Any) -> int:
+    which |= {"organization_id": organization_id, "limit": REDACTION_BATCH}
     total = 0
     while True:
         with pool.transaction() as connection:
-            messages = queries.fetch_all(
-                lock_query,
-                connection,
-                organization_id=organization_id,
-                limit=REDACTION_BATCH,
-                **which,
-            )
+            messages = queries.fetch_all(lock_query, connection, **which)
             if not messages:
                 return total
-            queries.execute(
-                "lock_conversations",
-                connection,
-                organization_id=organization_id,
-                ids=list({message["conversation_id"] for message in messages}),
-            )
-            queries.execute(
-                "redact_messages",
-                connection,
-                organization_id=organization_id,
-                ids=[message["id"] for message in messages],
-                redacted_at=at,
-                **queries.count_params(connection),
-            )
+            params = {"organization_id": organization_id, "redacted_at": at}
+            conversations = {message["conversation_id"] for message in messages}
+            queries.execute("lock_conversations", connection, **params, ids=list(conversations))
+            ids = [message["id"] for message in messages]
+            queries.execute("redact_messages", connection, **params, ids=ids)
         total += len(messages)
