@@ -3,6 +3,7 @@
 A log driver that stalls, or Ctrl-S in a terminal, would otherwise stop every request.
 """
 
+import contextlib
 import functools
 import os
 import select
@@ -43,14 +44,12 @@ class LogStream:
 
         A full disk and a closed pipe must not fail a request.
         """
-        try:
+        with contextlib.suppress(OSError):
             while self._unwritten:
                 status = os.fstat(self.descriptor)
                 write = _writer(self.descriptor, status.st_mode, status.st_dev, status.st_ino)
                 self._unwritten = self._unwritten[write(self._unwritten) :]
-        except OSError:
-            return False
-        return True
+        return not self._unwritten
 
 
 @functools.cache

@@ -131,11 +131,10 @@ def start() -> None:
 def finish(response: Response, error: Exception | None = None) -> Response:
     """Send the request's id along and write the request's line, with the error that ended it."""
     context, environ, rule = current_context(), request.environ, request.url_rule
-    milliseconds = (time.perf_counter() - context.started_at) * 1000
+    ms = (time.perf_counter() - context.started_at) * 1000
     statements, seconds = take_usage()
-    timing = f"total;dur={milliseconds:.1f}, db;dur={seconds * 1000:.1f}"
     response.headers.add("X-Request-Id", context.request_id)
-    response.headers.add("Server-Timing", timing)
+    response.headers.add("Server-Timing", f"total;dur={ms:.1f}, db;dur={seconds * 1000:.1f}")
     incoming, method = environ.get("HTTP_X_REQUEST_ID", ""), environ["REQUEST_METHOD"]
     api_key = context.api_key
     fields = {
@@ -146,7 +145,7 @@ def finish(response: Response, error: Exception | None = None) -> Response:
         "method": method if method in METHODS else "-",
         "route": rule.rule if rule else "-",
         "status": response.status_code,
-        "ms": round(milliseconds, 2),
+        "ms": round(ms, 2),
         "rows": context.row_count,
         "statements": statements,
         "reason": "; ".join(context.reasons) or None,

@@ -118,12 +118,10 @@ class Connection(psycopg.Connection[DictRow]):
             self.response_timeout = usual
 
     @contextlib.contextmanager
-    def transaction(
-        self, savepoint_name: str | None = None, force_rollback: bool = False
-    ) -> Iterator[psycopg.Transaction]:
+    def transaction(self, *args: Any, **kwargs: Any) -> Iterator[psycopg.Transaction]:
         """Run the block in a transaction as psycopg does, after the settings of a transaction."""
         is_outermost = self.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
-        with super().transaction(savepoint_name, force_rollback) as transaction:
+        with super().transaction(*args, **kwargs) as transaction:
             if is_outermost and self.transaction_settings:
                 self.execute(self.transaction_settings.encode(), prepare=False)
             yield transaction
@@ -141,15 +139,13 @@ def _conceal(text: str, url: str) -> str:
     return text.replace(password, "…") if password else text
 
 
-def connect(
-    url: str, *, prepare: bool | None = None, for_requests: bool = False, role: str = "primary"
-) -> Connection:
+def connect(url: str, *, prepare: bool | None = None, for_requests: bool = False) -> Connection:
     """Open a connection outside the pool. Raises psycopg.OperationalError.
 
     `for_requests` bounds the time of every statement, which a request needs and a command does not.
     `prepare` says whether statements are prepared; None: unless a pooler shares sessions.
     """
-    connection = Connection.connect(url, **connect_options(url, role))
+    connection = Connection.connect(url, **connect_options(url))
     configure(connection, prepare, for_requests)
     return connection
 
@@ -212,13 +208,9 @@ def _default_settings(server_version: int, for_requests: bool) -> dict[str, str]
     """Return the settings for requests or for commands, which `options` in the URL may replace."""
     timeout = f"{STATEMENT_TIMEOUT_SECONDS * 1000:.0f}ms" if for_requests else "0"
     idle_timeout = f"{IDLE_TRANSACTION_TIMEOUT_SECONDS:.0f}s" if for_requests else "0"
-    settings = {
-        # Compiling takes longer than the count over a large inbox that PostgreSQL would compile.
-        "jit": "off",
-        "statement_timeout": timeout,
-        "lock_timeout": timeout,
-        "idle_in_transaction_session_timeout": idle_timeout,
-    }
+    # Compiling takes longer than the count over a large inbox that PostgreSQL would compile.
+    settings = {"jit": "off", "statement_timeout": timeout, "lock_timeout": timeout}
+    settings["idle_in_transaction_session_timeout"] = idle_timeout
     if server_version >= 170000:
         settings["transaction_timeout"] = "0"
     return settings | REQUEST_PLANNING if for_requests else settings

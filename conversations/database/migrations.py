@@ -41,9 +41,8 @@ def pending(connection: Connection) -> list[Path]:
             "use a database that was created with ENCODING 'UTF8' TEMPLATE template0"
         )
     ledger = connection.execute("SELECT to_regclass('schema_migrations') AS name").fetchone() or {}
-    rows = []
-    if ledger["name"] is not None:
-        rows = connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
+    query = "SELECT name, checksum FROM schema_migrations"
+    rows = connection.execute(query).fetchall() if ledger["name"] else []
     applied = {row["name"]: row["checksum"] for row in rows}
     files = _checksums()
     for path, checksum in files.items():

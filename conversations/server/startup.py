@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
+from functools import partial
 
 from gunicorn import systemd
 from gunicorn.arbiter import Arbiter
@@ -59,14 +60,13 @@ def _listen(server: Arbiter, settings: Settings) -> None:
     if is_inherited or reuse_port or not all(isinstance(each, tuple) for each in addresses):
         return
     ipv4_ports = {port for host, port in addresses if ":" not in host}
+    listen = partial(socket.create_server, backlog=server.cfg.backlog)
     listeners = []
     for host, port in addresses:
         is_dual = host == "::" and port not in ipv4_ports and socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            listener = socket.create_server(
-                (host, port), family=family, backlog=server.cfg.backlog, dualstack_ipv6=is_dual
-            )
+            listeners.append(listen((host, port), family=family, dualstack_ipv6=is_dual))
         except OSError as error:
             is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
             name, value = ("PORT", port) if is_port else ("HOST", host)
@@ -75,7 +75,6 @@ def _listen(server: Arbiter, settings: Settings) -> None:
             reason = str(error.strerror).partition(" (")[0]
             unset = ", or unset HOST: conda and some shells set it" if name == "HOST" else ""
             sys.exit(f"{name} {value}: {reason}. Set another {name}{unset}.")
-        listeners.append(listener)
     server.LISTENERS = create_sockets(server.cfg, server.log, [each.detach() for each in listeners])
 
 

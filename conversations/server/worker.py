@@ -178,12 +178,8 @@ class Worker(ThreadWorker):
             return  # A response was sent before the rest of the body turned out to be malformed.
         status, request_id = 400 if isinstance(exc, ParseException) else 500, str(ULID())
         body = error_body(status, request_id)
-        headers = HEADERS | {
-            "X-Request-Id": request_id,
-            "Content-Type": "application/json",
-            "Content-Length": str(len(body)),
-            "Connection": "close",
-        }
+        headers = HEADERS | {"X-Request-Id": request_id, "Content-Type": "application/json"}
+        headers |= {"Content-Length": str(len(body)), "Connection": "close"}
         head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{Headers(headers)}"
         with contextlib.suppress(OSError):
             client.sendall(head.encode() + body)
