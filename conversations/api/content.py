@@ -60,9 +60,9 @@ def form_fields() -> dict[str, str]:
 
     Raises ApiError 415, 413 or 400.
     """
-    raw = _read_body("application/x-www-form-urlencoded")
+    text = _read_body("application/x-www-form-urlencoded").decode(errors="replace")
     try:
-        pairs = parse_qsl(raw.decode(errors="replace"), True, max_num_fields=MAX_FORM_FIELDS)
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
     except ValueError:
         raise ApiError(400, {"body": f"must be a form of up to {MAX_FORM_FIELDS} fields"}) from None
     return dict(reversed(pairs))

@@ -54,21 +54,21 @@ class TelnyxFinalizedSchema(TelnyxSchema):
     completed_at = HookInstant(data_key="data.payload.completed_at")
 
 
+SCHEMAS = {"message.received": TelnyxReceivedSchema, "message.finalized": TelnyxFinalizedSchema}
+
+
 def read(content: Mapping[str, Any], query: HookQuery) -> list[Report | Skip]:
     """Return the messages of an event, or why there are none. Raises ValidationError."""
     event = hooks.find_event(content, "data.event_type")
     if event.startswith("conversation."):
         raise ValidationError({"data.event_type": NOT_READ})
-    if event not in ("message.received", "message.finalized"):
+    if event not in SCHEMAS:
         return [skip("event", event)]
     type = hooks.find(content, "data.payload.type")
     if isinstance(type, str) and type.upper() not in ("", "SMS", "MMS"):
         return [skip("channel", type)]
-    if event == "message.received":
-        return list(
-            _received(TelnyxReceivedSchema.of_region(query.region).check_content(content), query)
-        )
-    return list(_sent(TelnyxFinalizedSchema.of_region(query.region).check_content(content), query))
+    given = SCHEMAS[event].of_region(query.region).check_content(content)
+    return list(_received(given, query) if event == "message.received" else _sent(given, query))
 
 
 def _received(given: dict[str, Any], query: HookQuery) -> Iterator[Report | Skip]:
