@@ -86,9 +86,9 @@ def get_organization(organization_id: UUID) -> Organization:
     raise click.ClickException(f"there is no organization {organization_id}")
 
 
-def named(organization: Organization) -> str:
+def named(organization: Mapping[str, object]) -> str:
     """Return an organization as messages speak of it."""
-    return f"{printable(organization['name'])} ({organization['organization_id']})"
+    return f"{printable(str(organization['name']))} ({organization['organization_id']})"
 
 
 def print_table(columns: str, rows: Iterable[Mapping[str, Any]]) -> None:

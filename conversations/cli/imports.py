@@ -63,12 +63,8 @@ DRY_RUN = click.Option(["--dry-run"], is_flag=True, help="Check the whole file a
 def _parameters(formats: Mapping[str, Format]) -> list[click.Parameter]:
     """Return the options of an import of files of these formats."""
     taken = {option for format in formats.values() for option in format.options}
-    format_option = click.Option(
-        ["--format"],
-        type=click.Choice(list(formats)),
-        default="ndjson",
-        help="The format of the file. Default: ndjson.",
-    )
+    names = click.Choice(list(formats))
+    format_option = click.Option(["--format"], type=names, default="ndjson", show_default=True)
     options = [option for option in FORMAT_OPTIONS if option.name in taken]
     return [format_option, *options, REJECTED, DRY_RUN]
 

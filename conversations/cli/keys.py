@@ -6,10 +6,9 @@ from uuid import UUID
 import click
 
 from conversations.cli.arguments import ORGANIZATION, Checked, Lifetime, Name
-from conversations.cli.command import command, print_row, print_table
+from conversations.cli.command import command, named, print_row, print_table
 from conversations.database import queries
 from conversations.inbox import api_keys
-from conversations.inbox.api_keys import printable
 
 COLUMNS = "id prefix label scopes created_at expires_at revoked_at last_used_at"
 KEY = click.argument("key", type=Checked(Name()), metavar="PREFIX_OR_ID")
@@ -76,9 +75,6 @@ def _find_api_key(key: str) -> tuple[UUID, UUID]:
     if not found:
         raise click.ClickException("there is no such key")
     if len(found) > 1:
-        ids = ", ".join(
-            f"{row['id']} of {printable(row['organization_name'])} ({row['organization_id']})"
-            for row in found
-        )
+        ids = ", ".join(f"{row['id']} of {named(row)}" for row in found)
         raise click.ClickException(f"several keys have that prefix, name one by its id: {ids}")
     return found[0]["organization_id"], found[0]["id"]

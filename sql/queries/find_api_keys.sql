@@ -1,9 +1,9 @@
--- The keys with this display prefix, this id or this hash, of any organization. An operator names a
--- key by what a log line or a leak shows of it.
+-- The keys with this display prefix, this id or this hash, each with its organization. An operator
+-- names a key by what a log line or a leak shows of it.
 SELECT
     api_keys.organization_id,
     api_keys.id,
-    organizations.name AS organization_name
+    organizations.name
 FROM api_keys
 INNER JOIN organizations ON api_keys.organization_id = organizations.id
 WHERE
