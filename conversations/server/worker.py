@@ -3,6 +3,7 @@
 import contextlib
 import select
 import socket
+import struct
 import threading
 import time
 from concurrent.futures import Future
@@ -34,6 +35,10 @@ UNREAD_RESPONSE_MS = 10_000
 UNREAD_BODY_BYTES = 2**25
 # A connection that has sent nothing for so long is closed.
 SILENT_SECONDS = 10
+# A client that takes longer for the head of a request loses its connection, which frees a thread.
+HEAD_SECONDS = 20
+# So does one that sends nothing of a body for so long: 400. One that sends slowly is waited for.
+SILENT_BODY_SECONDS = 30
 FAILED_ACCEPT_DELAY_SECONDS = 0.1
 STOP_READING_SECONDS = 0.1
 
@@ -62,9 +67,11 @@ class Worker(ThreadWorker):
 
     def init_process(self) -> None:
         """Set up the worker. Its connections inherit their options from the listeners."""
-        # Connections with a thread that waits for the head of a request.
-        self._reading: set[Any] = set()
+        # Connections with a thread that waits for the head of a request, and since when.
+        self._reading: dict[Any, float] = {}
+        silence = struct.pack("ll", SILENT_BODY_SECONDS, 0)
         for listener in self.sockets:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
             if listener.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_RESPONSE_MS)
         super().init_process()
@@ -99,9 +106,9 @@ class Worker(ThreadWorker):
             return gthread._DEFER
         conn.data_ready, result = True, True
         while result is True:
-            self._reading.add(conn)
+            self._reading[conn] = time.monotonic()
             result = super().handle(conn)
-            self._reading.discard(conn)
+            self._reading.pop(conn, None)
             if result is True and not self._next_follows(conn):
                 return True
         util.close_graceful(conn.sock)  # RFC 9112 section 9.6: half-close, and read for up to 2 s.
@@ -109,7 +116,7 @@ class Worker(ThreadWorker):
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Respond to a request whose head has arrived."""
-        self._reading.discard(conn)
+        self._reading.pop(conn, None)
         return super().handle_request(req, conn)
 
     def _keepalive_after(self, conn: Any, keepalive: Any) -> bool:
@@ -155,9 +162,19 @@ class Worker(ThreadWorker):
     def _stop_reading(self, deadline: float) -> None:
         while True:
             time.sleep(max(deadline - time.monotonic(), STOP_READING_SECONDS))
-            for connection in list(self._reading):
+            self._end_heads(0)
+
+    def _end_heads(self, seconds: float) -> None:
+        """Read no more of the heads that have taken longer."""
+        for connection, began_at in list(self._reading.items()):
+            if time.monotonic() - began_at > seconds:
                 with contextlib.suppress(OSError):
                     connection.sock.shutdown(socket.SHUT_RD)
+
+    def murder_pending(self) -> None:
+        """Close the connections that send nothing for too long. gunicorn calls it each second."""
+        super().murder_pending()
+        self._end_heads(HEAD_SECONDS)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """Stop as after TERM, but without waiting for what a client may send next.

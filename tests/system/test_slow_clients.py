@@ -5,15 +5,16 @@ import socket
 
 import pytest
 
-from tests.conftest import DATABASE_URL
+from tests.conftest import DATABASE_URL, new_organization
 from tests.servers import running_service, wait_until
 
-# The real timeout is 10 s.
+# The real timeouts are 10 s, 20 s and 30 s.
 SETTINGS = """
 from pathlib import Path
 exec(Path("gunicorn.conf.py").read_text())
 from conversations.server import worker
 worker.UNREAD_RESPONSE_MS = 1000
+worker.HEAD_SECONDS = worker.SILENT_BODY_SECONDS = 1
 """
 LARGE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -48,6 +49,17 @@ def test_clients_that_do_not_read_their_responses_lose_their_threads(service):
         wait_until(lambda: service.log().count("/docs/<name>") >= 32)
         for _ in range(10):
             assert service.request("GET", "/livez", timeout=30)[0] == 200
+
+
+def test_clients_that_fall_silent_inside_a_request_lose_their_threads(service):
+    key = new_organization(None).key
+    head = f"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n"
+    body = "Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    for part, expected in ((head, b""), (head + body, b"HTTP/1.1 400 ")):
+        # More than the threads of the worker.
+        with clients(service.port, 40, part.encode()) as opened:
+            assert service.request("GET", "/livez", timeout=30)[0] == 200
+            assert {client.recv(13) for client in opened} == {expected}
 
 
 def test_a_client_that_reads_slowly_gets_its_whole_response(service):
