@@ -1,15 +1,15 @@
 """Readers of CSV whose columns the command names: messages and consent from any program."""
 
 import re
+import tomllib
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from typing import Any, BinaryIO
-from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError
 
 from conversations.files.csv_rows import CsvFile
-from conversations.files.instants import parse_zoned
+from conversations.files.instants import parse_any, read_instant
 from conversations.files.rows import (
     Export,
     Names,
@@ -17,69 +17,52 @@ from conversations.files.rows import (
     UnreadableFile,
     WrongOptions,
     check_exchange,
+    ends_of,
     only_number,
     read_number,
+    read_segments,
     refuse_lost_plus_signs,
 )
-from conversations.files.twilio import NOT_EXCHANGED, NOT_YET_EXCHANGED
 from conversations.inbox.api_keys import printable
 from conversations.inbox.message_ids import carrier_message_id, secret_message_id
 from conversations.inbox.organizations import NOT_YOURS
 from schemas.create_message import ImportMessageSchema
-from schemas.fields import EPOCH, Uuid
+from schemas.fields import Uuid
 from schemas.record_consent import RecordConsentSchema
 
-MESSAGE_COLUMNS = (
-    *("id", "from", "to", "contact", "number", "direction", "body", "created_at", "status"),
-    *("channel", "media_urls", "segment_count"),
-)
-CONSENT_COLUMNS = ("contact", "number", "opted_in", "captured_at")
-SKIPPED = {*NOT_EXCHANGED, *NOT_YET_EXCHANGED, "delivery_failed", "sending_failed"} | {
-    *("expired", "pending", "draft")
-}
-DIRECTIONS = dict.fromkeys(("inbound", "incoming", "received", "in", "1"), "inbound")
-DIRECTIONS |= dict.fromkeys(("outbound", "outgoing", "sent", "out", "2"), "outbound")
-OPTED_IN = {"true", "yes", "y", "1", "subscribed", "opted in", "opt-in", "opted_in", "start"}
-OPTED_OUT = {"false", "no", "n", "0", "unsubscribed", "non-subscribed", "stop"} | {
-    *("opted out", "opt-out", "opted_out")
-}
+# The file describes what it holds.
+TABLES = tomllib.loads(files(__package__).joinpath("columns.toml").read_text("utf-8"))
+MESSAGES, CONSENT = TABLES["messages"], TABLES["consent"]
 TWILIO_SID = re.compile("(SM|MM)[0-9a-zA-Z]{1,64}")
-SINCE_1970 = re.compile("[0-9]{1,14}")
-FIRST_MILLISECONDS = 10**11  # As seconds this would be in the year 5138.
-LOCAL_TIME = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[ Tt]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)"
-)
+TWILIO_MMS = re.compile("MM[0-9a-zA-Z]{1,64}")
+MEDIA_SEPARATOR = re.compile(r"[\s,|]+(?=https?://)", re.IGNORECASE)
 NO_INSTANT = (
     "must be RFC 3339, YYYY-MM-DD HH:MM[:SS], seconds or milliseconds since 1970, or as "
     "--date-format says"
 )
-NO_ZONE = "has no zone: name it with --timezone, such as --timezone Europe/Berlin"
 
 
 def read_messages(file: BinaryIO, options: Options) -> Export:
     """Read messages. Raises UnreadableFile if a column is missing, and WrongOptions."""
     table = CsvFile(file, ",;\t")
-    columns = _find_columns(table.header, options, MESSAGE_COLUMNS)
+    columns = _find_columns(table.header, options, MESSAGES["columns"])
     has_ends = {"from", "to"} <= columns.keys()
-    _require(columns, table.header, "body", "created_at")
-    if not has_ends:
-        _require(columns, table.header, "contact", "direction")
+    names_of_ends = ("from", "to") if has_ends else ("contact", "number")
+    needed = () if has_ends else ("contact", "direction")
+    _require(columns, table.header, "body", "created_at", *needed)
     own = None if has_ends else _default_number(columns, options)
     schema = ImportMessageSchema(options.region)
 
     def check(cells: dict[str, str]) -> dict[str, Any] | None:
-        if cells.get("status", "").strip().lower() in SKIPPED:
+        if cells.get("status", "").strip().lower() in MESSAGES["skipped"]:
             return None
         row = _message_row(cells, options)
+        ends = {name: _read_number(name, cells, options) for name in names_of_ends}
+        row["direction"] = _read_direction(cells, ends, options)
         if has_ends:
-            ends = {name: _read_number(name, cells, options) for name in ("from", "to")}
-            direction = _read_direction(cells, ends, options)
-            given = schema.check(row | ends | {"direction": direction})
+            given = schema.check(row | ends)
         else:
-            row["direction"] = _read_direction(cells, {}, options)
-            contact = _read_number("contact", cells, options)
-            number = _read_number("number", cells, options) or own
-            given = check_exchange(schema, options, number, contact, row)
+            given = check_exchange(schema, options, ends["number"] or own, ends["contact"], row)
         return given | _read_id(cells.get("id", "").strip(), given, options)
 
     names = {"number": "--number", **columns}
@@ -89,17 +72,17 @@ def read_messages(file: BinaryIO, options: Options) -> Export:
 def read_consent(file: BinaryIO, options: Options) -> Export:
     """Read consent events. Raises UnreadableFile if a column is missing, and WrongOptions."""
     table = CsvFile(file, ",;\t")
-    columns = _find_columns(table.header, options, CONSENT_COLUMNS)
+    columns = _find_columns(table.header, options, CONSENT["columns"])
     _require(columns, table.header, "contact", *(("opted_in",) if options.opted_in is None else ()))
     own = _default_number(columns, options)
     schema = RecordConsentSchema(options.region)
 
     def check(cells: dict[str, str]) -> dict[str, Any]:
-        number = _read_number("number", cells, options) or own
-        if number is None or number not in options.own_numbers:
+        id = options.own_numbers.get(_read_number("number", cells, options) or own or "")
+        if id is None:
             raise ValidationError({"number": NOT_YOURS})
         row = {
-            "phone_number_id": str(options.own_numbers[number]),
+            "phone_number_id": str(id),
             "contact_number": _read_number("contact", cells, options),
             "opted_in": _read_opted_in(cells.get("opted_in", ""), options),
         }
@@ -150,20 +133,16 @@ def _refuse_header(reason: str, header: list[str]) -> None:
 
 def _message_row(cells: dict[str, str], options: Options) -> dict[str, Any]:
     """Return what a row says beside its ends and its id; empty cells say nothing."""
-    row: dict[str, Any] = {"body": cells["body"]}
-    row["created_at"] = _read_instant("created_at", cells["created_at"].strip(), options)
-    if media := cells.get("media_urls", "").strip():
-        row["media_urls"] = re.split(r"[\s,|]+(?=https?://)", media, flags=re.IGNORECASE)
-    if channel := cells.get("channel", "").strip().lower():
-        row["channel"] = channel
-    elif cells.get("id", "").strip().startswith("MM") and TWILIO_SID.fullmatch(cells["id"].strip()):
-        row["channel"] = "mms"
-    if not row["body"] and (media or row.get("channel") == "mms"):
-        del row["body"]
-    segments = cells.get("segment_count", "").strip()
-    if segments not in ("", "0"):
-        row["segment_count"] = int(segments) if re.fullmatch("[0-9]{1,3}", segments) else segments
-    return row
+    cell = {name: text.strip() for name, text in cells.items()}
+    media, channel = cell.get("media_urls"), cell.get("channel", "").lower()
+    is_mms = channel == "mms" or (not channel and bool(TWILIO_MMS.fullmatch(cell.get("id", ""))))
+    row = {
+        "created_at": _read_instant("created_at", cell["created_at"], options),
+        "media_urls": MEDIA_SEPARATOR.split(media) if media else None,
+        "channel": "mms" if is_mms else channel or None,
+        "segment_count": read_segments(cell.get("segment_count")),
+    }
+    return row if cells["body"] == "" and (media or is_mms) else row | {"body": cells["body"]}
 
 
 def _read_id(text: str, given: dict[str, Any], options: Options) -> dict[str, Any]:
@@ -174,27 +153,21 @@ def _read_id(text: str, given: dict[str, Any], options: Options) -> dict[str, An
         return {"id": Uuid.convert(text)}
     if TWILIO_SID.fullmatch(text):
         return {"id": carrier_message_id(text), "has_carrier_id": True}
-    ends = given["from_number"], given["to_number"]
-    contact, number = ends if given["direction"] == "inbound" else reversed(ends)
-    return {"id": secret_message_id(options.id_namespace, "csv", number, contact, text)}
+    return {"id": secret_message_id(options.id_namespace, "csv", *ends_of(given), text)}
 
 
 def _read_number(name: str, cells: dict[str, str], options: Options) -> str:
-    try:
-        number = read_number(cells.get(name, ""), options.region)
-    except ValueError as error:
-        raise ValidationError({name: str(error)}) from None
+    number = read_number(name, cells.get(name, ""), options.region)
     refuse_lost_plus_signs(options, number)
     return number
 
 
 def _read_direction(cells: dict[str, str], ends: dict[str, str], options: Options) -> str:
     if "direction" in cells:
-        word = cells["direction"].strip().lower()
-        direction = "outbound" if word.startswith("outbound-") else DIRECTIONS.get(word)
-        if direction is None:
-            raise ValidationError({"direction": f"must be one of {', '.join(DIRECTIONS)}"})
-        return direction
+        word, directions = cells["direction"].strip().lower(), MESSAGES["directions"]
+        if not word.startswith("outbound-") and word not in directions:
+            raise ValidationError({"direction": f"must be one of {', '.join(directions)}"})
+        return str(directions.get(word, "outbound"))
     owned = [name for name, number in ends.items() if number in options.own_numbers]
     if len(owned) != 1:
         raise ValidationError({"from": "or to must be one of your phone numbers, and not both"})
@@ -205,45 +178,10 @@ def _read_opted_in(text: str, options: Options) -> bool:
     word = text.strip().lower()
     if not word and options.opted_in is not None:
         return options.opted_in
-    if word not in OPTED_IN | OPTED_OUT:
+    if word not in CONSENT["words"]:
         raise ValidationError({"opted_in": "must be a word such as subscribed or unsubscribed"})
-    return word in OPTED_IN
+    return bool(CONSENT["words"][word])
 
 
 def _read_instant(name: str, text: str, options: Options) -> str:
-    """Return the instant of a cell as RFC 3339. Raises ValidationError."""
-    try:
-        return _parse_instant(text, options).isoformat()
-    except ValidationError as error:
-        raise ValidationError({name: error.messages[0]}) from None
-    except (ValueError, TypeError, LookupError, OverflowError):
-        raise ValidationError({name: NO_INSTANT}) from None
-
-
-def _parse_instant(text: str, options: Options) -> datetime:
-    if options.date_format:
-        try:
-            instant = datetime.strptime(text, options.date_format)
-            return instant if instant.tzinfo else _in_zone(instant, options.timezone)
-        except ValueError:
-            pass  # The other spellings count as well.
-    if SINCE_1970.fullmatch(text):
-        number = int(text)
-        milliseconds = number if number >= FIRST_MILLISECONDS else number * 1000
-        return EPOCH + timedelta(milliseconds=milliseconds)
-    if local := LOCAL_TIME.fullmatch(text):
-        return _in_zone(datetime.fromisoformat(f"{local[1]} {local[2]}"), options.timezone)
-    return parse_zoned(text)
-
-
-def _in_zone(local: datetime, zone: ZoneInfo | None) -> datetime:
-    """Return a local time as an instant. An hour that summer time repeats is the first one.
-
-    Raises ValidationError without a zone, and for a time that summer time left out.
-    """
-    if zone is None:
-        raise ValidationError(NO_ZONE)
-    instant = local.replace(tzinfo=zone).astimezone(UTC)
-    if instant.astimezone(zone).replace(tzinfo=None) != local:
-        raise ValidationError(f"does not exist in {zone.key}, because of summer time")
-    return instant
+    return read_instant(name, text, lambda text: parse_any(text, options), NO_INSTANT)

@@ -4,6 +4,7 @@ import csv
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 from marshmallow import ValidationError
@@ -20,10 +21,6 @@ from conversations.files.rows import (
 )
 
 QUOTED = re.compile(r'"[^"]*"')
-
-
-class RowTooLong(Exception):
-    """A row of a CSV file takes more than MAX_LINE_BYTES, over one line or several."""
 
 
 class _RememberingLines:
@@ -44,7 +41,7 @@ class _RememberingLines:
         self._taken.append(line)
         self._taken_bytes += len(line)
         if is_cut or self._taken_bytes > MAX_LINE_BYTES:
-            raise RowTooLong(TOO_LONG)
+            raise ValueError(TOO_LONG)
         return line.decode("utf-8-sig" if self.count == 1 else "utf-8", "surrogateescape")
 
     def take(self) -> bytes:
@@ -64,15 +61,13 @@ class CsvFile:
     def __init__(self, file: BinaryIO, delimiters: str = ","):
         self._lines = _RememberingLines(file)
         self.header: list[str] = []
-        try:
+        with suppress(csv.Error, ValueError, *BROKEN_FILE):
             first = next((line for line in self._lines if line.strip()), "")
             counts = {each: QUOTED.sub("", first).count(each) for each in delimiters}
             delimiter = max(counts, key=counts.__getitem__)
             lines = itertools.chain([first], self._lines)
             self._reader = csv.reader(lines, delimiter=delimiter, strict=True)
             self.header = [name.strip() for name in next(self._reader, [])]
-        except (csv.Error, RowTooLong, *BROKEN_FILE):
-            pass
         self.header_bytes = self._lines.take()
 
     def rows(self, columns: Mapping[str, str], check: Check, names: Names) -> Iterator[FileRow]:
@@ -87,13 +82,9 @@ class CsvFile:
                 given = None if is_blank else check(self._read(cells, places))
             except StopIteration:
                 return
-            except BROKEN_FILE as error:
-                reason = f"cannot be read, nor what follows: {error}"
-                yield FileRow(start, self._lines.take(), None, reason)
-                return
             except csv.Error as error:
                 is_blank, complaint = False, f"is not CSV: {error}"
-            except (RowTooLong, ValidationError, ValueError) as error:
+            except (ValidationError, ValueError) as error:
                 is_blank, complaint = False, explain(error, names)
             raw = self._lines.take()
             if not is_blank:

@@ -7,12 +7,11 @@ from typing import Any, BinaryIO
 
 from marshmallow import ValidationError
 
-from conversations.files.rows import Export, Options, check_exchange, read_json_lines
+from conversations.files.rows import Export, Options, check_exchange, ends_of, read_json_lines
 from conversations.inbox.message_ids import carrier_message_id
 from schemas.create_message import ImportMessageSchema
-from schemas.fields import PhoneNumber, usable_media
+from schemas.fields import usable_media
 from schemas.hooks import CarrierId
-from schemas.numbers import to_e164
 
 NAMES = {"number": "owner", "body": "content", "created_at": "order_timestamp"}
 DIRECTIONS = {"mobile-originated": "inbound", "mobile-terminated": "outbound"}
@@ -28,14 +27,12 @@ def read_messages(file: BinaryIO, options: Options) -> Export:
     def check(message: dict[str, Any]) -> dict[str, Any] | None:
         if message.get("type") == "call/missed" or message.get("status") not in EXCHANGED:
             return None
-        row = _message_row(message)
-        owner, carrier_id = message.get("owner"), str(message.get("id"))
-        if not isinstance(owner, str):
-            raise ValidationError({"owner": PhoneNumber.complaint})
+        row, ends = _message_row(message), (message.get("owner"), message.get("contact"))
+        carrier_id = str(message.get("id"))
         if not CarrierId.accepts(carrier_id):
             raise ValidationError({"id": CarrierId.complaint})
-        given = check_exchange(schema, options, owner, message.get("contact"), row)
-        id = carrier_message_id("httpsms", carrier_id, to_e164(owner, options.region))
+        given = check_exchange(schema, options, *ends, row)
+        id = carrier_message_id("httpsms", carrier_id, ends_of(given)[0])
         return given | {"id": id, "has_carrier_id": True}
 
     return Export(b"", read_json_lines(file, check, NAMES), NAMES)

@@ -1,10 +1,10 @@
 """An import: the rows of a file are checked, sorted by PostgreSQL, and recorded in batches."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, Protocol
 from uuid import UUID, uuid5
 from zlib import crc32
 
@@ -19,17 +19,12 @@ from conversations.inbox.messages import Outcome, complete_message, record_messa
 
 # A batch is one transaction. The smaller it is, the shorter others wait for a conversation in it.
 BATCH_ROWS = 5_000
-MESSAGE_WRITERS = 2
-# Whether an event is news depends on the events before it, so only one connection records them.
-CONSENT_WRITERS = 1
-# One connection more holds the staged rows.
-CONNECTIONS = MESSAGE_WRITERS + 1
 
 
 class MessageTarget:
     """The messages of an organization."""
 
-    writers = MESSAGE_WRITERS
+    writers = 2
 
     def __init__(self, organization_id: UUID):
         self.organization_id = organization_id
@@ -46,8 +41,7 @@ class MessageTarget:
             content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
             given["id"] = uuid5(self._id_namespace, content)
         message = complete_message(given, self._numbers)
-        conversation = crc32(f"{message['contact_number']} {message['phone_number']}".encode())
-        return Content(message["id"], conversation, orjson.dumps(message).decode())
+        return _to_stage(message["id"], message)
 
     def record(self, contents: list[str]) -> list[Outcome]:
         """Record a batch in one transaction. Raises pool.Unavailable."""
@@ -57,7 +51,8 @@ class MessageTarget:
 class ConsentTarget:
     """The consent of an organization's contacts."""
 
-    writers = CONSENT_WRITERS
+    # Whether an event is news depends on the events before it: one connection records them all.
+    writers = 1
 
     def __init__(self, organization_id: UUID):
         numbers = organizations.list_phone_numbers(organization_id)
@@ -71,9 +66,7 @@ class ConsentTarget:
         number = self._numbers.get(given["phone_number_id"])
         if number is None:
             raise ValidationError({"phone_number_id": organizations.NOT_YOURS})
-        event = {"captured_at": self._now, **given, "phone_number": number}
-        conversation = crc32(f"{given['contact_number']} {number}".encode())
-        return Content(None, conversation, orjson.dumps(event).decode())
+        return _to_stage(None, {"captured_at": self._now, **given, "phone_number": number})
 
     def record(self, contents: list[str]) -> list[Outcome]:
         """Record a batch in one transaction. Raises pool.Unavailable."""
@@ -83,13 +76,13 @@ class ConsentTarget:
 
 
 Target = MessageTarget | ConsentTarget
+# One connection more than those that write holds the staged rows.
+CONNECTIONS = MessageTarget.writers + 1
 
 
-class Batch(NamedTuple):
-    """Rows of one transaction, and their outcomes once the rows are recorded."""
-
-    rows: list[StagedRow]
-    outcomes: Future[list[Outcome]]
+def _to_stage(id: UUID | None, fields: Mapping[str, Any]) -> Content:
+    conversation = crc32(f"{fields['contact_number']} {fields['phone_number']}".encode())
+    return Content(id, conversation, orjson.dumps(fields).decode())
 
 
 class Listener(Protocol):
@@ -131,16 +124,16 @@ class Import:
         self.rejected_file.write(export.header)
         with staging.staging() as connection, ThreadPoolExecutor(self.target.writers) as writers:
             count = staging.fill(connection, self._prepared(export))
-            running: deque[Batch] = deque()
+            running: deque[tuple[list[StagedRow], Future[list[Outcome]]]] = deque()
             for rows in staging.batches(connection, BATCH_ROWS):
                 # A repeated id must not be recorded before the first row that has it.
                 most_running = 0 if rows[-1].is_repeated else self.target.writers
                 while len(running) > most_running:
-                    self._finish(running.popleft(), count)
+                    self._finish(*running.popleft(), count)
                 contents = [row.content for row in rows]
-                running.append(Batch(rows, writers.submit(self.target.record, contents)))
+                running.append((rows, writers.submit(self.target.record, contents)))
             while running:
-                self._finish(running.popleft(), count)
+                self._finish(*running.popleft(), count)
         self.rejected_file.write(export.footer)
 
     def _prepared(self, export: Export) -> Iterator[tuple[int, bytes, Content]]:
@@ -160,14 +153,15 @@ class Import:
                 except ValidationError as error:
                     self._reject(line, raw, explain(error, export.names))
 
-    def _finish(self, batch: Batch, of_rows: int) -> None:
-        for row, outcome in zip(batch.rows, batch.outcomes.result(), strict=True):
+    def _finish(self, rows: list[StagedRow], outcomes: Future[list[Outcome]], of_rows: int) -> None:
+        """Count the rows of a batch once they are recorded. Raises pool.Unavailable."""
+        for row, outcome in zip(rows, outcomes.result(), strict=True):
             if outcome is Outcome.CONFLICT:
                 self._reject(row.line, row.raw, outcome.value)
             else:
                 # What was filled in was there already.
                 self.tally["imported" if outcome is Outcome.CREATED else "already there"] += 1
-        self.listener.recorded(len(batch.rows), of_rows)
+        self.listener.recorded(len(rows), of_rows)
 
     def _reject(self, line: int, raw: bytes, reason: str) -> None:
         self.tally["refused"] += 1

@@ -120,16 +120,12 @@ def read_json_lines(
     file: BinaryIO, check: Check, names: Names = NO_OTHER_NAMES
 ) -> Iterator[FileRow]:
     """Yield a row for each line that is not blank, with the fields that `check` returns."""
-    line = 0
-    try:
-        for line, (raw, is_cut) in enumerate(read_lines(file), 1):
-            text = raw.removeprefix(BYTE_ORDER_MARK) if line == 1 else raw
-            if is_cut:
-                yield FileRow(line, raw, None, TOO_LONG)
-            elif text.strip():
-                yield _json_row(line, raw, text, check, names)
-    except BROKEN_FILE as error:
-        yield FileRow(line + 1, b"", None, f"cannot be read, nor what follows: {error}")
+    for line, (raw, is_cut) in enumerate(read_lines(file), 1):
+        text = raw.removeprefix(BYTE_ORDER_MARK) if line == 1 else raw
+        if is_cut:
+            yield FileRow(line, raw, None, TOO_LONG)
+        elif text.strip():
+            yield _json_row(line, raw, text, check, names)
 
 
 def _json_row(line: int, raw: bytes, text: bytes, check: Check, names: Names) -> FileRow:
@@ -154,19 +150,22 @@ def check_exchange(
 
     Raises ValidationError, which names the ends so.
     """
-    ends = ("contact", "number") if row["direction"] == "inbound" else ("number", "contact")
-    values = {"contact": contact, "number": own}
+    own_end, contact_end = ("to", "from") if row["direction"] == "inbound" else ("from", "to")
     try:
-        given = schema.check({"from": values[ends[0]], "to": values[ends[1]], **row})
+        given = schema.check({own_end: own, contact_end: contact, **row})
     except ValidationError as error:
-        names = dict(zip(("from", "to"), ends, strict=True))
-        messages = error.normalized_messages()
-        raise ValidationError(
-            {names.get(k, k): sentence for k, sentence in messages.items()}
-        ) from None
-    if given["to_number" if ends[1] == "number" else "from_number"] not in options.own_numbers:
+        names = {own_end: "number", contact_end: "contact"}
+        said = error.normalized_messages().items()
+        raise ValidationError({names.get(name, name): each for name, each in said}) from None
+    if given[f"{own_end}_number"] not in options.own_numbers:
         raise ValidationError({"number": NOT_YOURS})
     return given
+
+
+def ends_of(given: dict[str, Any]) -> tuple[str, str]:
+    """Return the own number and the contact of the checked fields of a message."""
+    sender, recipient = given["from_number"], given["to_number"]
+    return (recipient, sender) if given["direction"] == "inbound" else (sender, recipient)
 
 
 def only_number(options: Options) -> str:
@@ -174,6 +173,16 @@ def only_number(options: Options) -> str:
     if len(options.own_numbers) != 1:
         raise WrongOptions("--number is missing: the organization does not have exactly one number")
     return next(iter(options.own_numbers))
+
+
+def read_segments(value: Any) -> Any:
+    """Return a number of segments as an int, None if there is none, and what is no number as it is.
+
+    Exports write 0 where they do not know it.
+    """
+    if value in (None, "", "0", 0):
+        return None
+    return int(value) if re.fullmatch("[0-9]{1,3}", str(value)) else value
 
 
 def refuse_lost_plus_signs(options: Options, *numbers: str) -> None:
@@ -189,14 +198,14 @@ def refuse_lost_plus_signs(options: Options, *numbers: str) -> None:
 
 
 @functools.lru_cache(maxsize=10_000)
-def read_number(text: str, region: str | None) -> str:
-    """Return a number without what spreadsheets and people write around its digits, as E.164.
+def read_number(name: str, text: str, region: str | None) -> str:
+    """Return the number of a field without what is often written around its digits, as E.164.
 
     A text with a letter is a sender ID and stays as it is; so does what is no number of the region
-    (ISO 3166). Raises ValueError for one that a spreadsheet shortened, such as 1.21256E+10.
+    (ISO 3166). Raises ValidationError for one that a spreadsheet shortened, such as 1.21256E+10.
     """
     if SHORTENED_NUMBER.fullmatch(text):
-        raise ValueError("was shortened by a spreadsheet")
+        raise ValidationError({name: "was shortened by a spreadsheet"})
     if any(map(str.isalpha, text)):
         return text
     return to_e164(NUMBER_DECORATION.sub("", text), region)
