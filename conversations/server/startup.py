@@ -44,10 +44,13 @@ def prepare(server: Arbiter, settings: Settings) -> None:
         _prepare_embedded_database()
     else:
         _check_database(settings.database_url, settings.database_prepared_statements)
-    if settings.metrics and not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    if settings.metrics and not folder:
         # Before the workers import prometheus_client.
         own_metrics_folder = tempfile.mkdtemp(prefix="conversations-metrics-")
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = own_metrics_folder
+    elif settings.metrics and not (os.path.isdir(folder) and os.access(folder, os.W_OK)):
+        sys.exit(f"PROMETHEUS_MULTIPROC_DIR {folder}: not a folder that can be written to.")
 
 
 def _listen(server: Arbiter, settings: Settings) -> None:

@@ -120,6 +120,13 @@ def test_only_a_folder_that_the_service_made_goes_with_it(tmp_path, is_own):
     assert other.exists()
 
 
+def test_a_folder_that_is_not_there_ends_the_start_with_a_sentence(tmp_path):
+    folder = tmp_path / "missing"
+    service = running_service(DATABASE_URL, METRICS="true", PROMETHEUS_MULTIPROC_DIR=folder)
+    with pytest.raises(AssertionError, match="missing: not a folder"), service:
+        pytest.fail("it serves")
+
+
 def test_they_answer_while_the_database_is_away():
     address = f"127.0.0.1:{free_port()}"
     nowhere = "postgresql://127.0.0.1:1/nowhere"
