@@ -61,10 +61,11 @@ class BackupRows:
 
         A row in whose middle the file ends is left out.
         """
-        for line, raw, is_last in self._pieces():
+        for line, piece, is_last in self._pieces():
+            raw = piece.strip()
             if raw.startswith(b"</smses"):
                 self.is_complete = True
-            elif len(raw) >= MAX_LINE_BYTES:
+            elif len(piece) >= MAX_LINE_BYTES:
                 yield line, raw, TOO_LONG
             elif (elements := _parse(raw)) is not None:
                 yield from ((line, raw, each) for each in elements if each.tag in ROWS)
@@ -76,9 +77,9 @@ class BackupRows:
         rest, dropped_lines = b"", 0
         for chunk in self._chunks:
             rest += chunk
-            starts = [0, *(row.start() for row in ROW.finditer(rest))]
+            starts = [0, *(row.start() for row in ROW.finditer(rest, 1))]
             for start, end in itertools.pairwise(starts):
-                yield self.line, _shorten(rest[start:end]).strip(), False
+                yield self.line, _shorten(rest[start:end]), False
                 self.line += rest.count(b"\n", start, end) + dropped_lines
                 dropped_lines = 0
             last = rest[starts[-1] :]

@@ -436,9 +436,25 @@ def test_pictures_of_any_size_take_no_memory(alice):
         tracemalloc.stop()
     assert [row.given["body"] for row in rows[:3]] == ["text 0", "text 1", "text 2"]
     assert max(len(row.raw) for row in rows) < 2000
-    # The line ends in the pictures count: the last row stands where an editor shows it.
-    breaks = sum(size // (2**20 + 1) for size in sizes)
-    assert rows[-1].line == 5 + 3 * mms(parts=[{}, {}]).count("\n") + 1 + breaks
+    # The line ends in the pictures count: each row stands where an editor shows it.
+    height, line, lines = mms(parts=[{}, {}]).count("\n"), 5, []
+    for size in sizes:
+        lines.append(line)
+        line += height + size // (2**20 + 1)
+    assert [row.line for row in rows] == [*lines, line, line + 1]
+
+
+def test_a_row_of_any_length_is_rejected_and_the_rest_goes_in(imports, tmp_path):
+    rejected = tmp_path / "rejected.xml"
+    rows = [sms(body="LONG"), mms(parts=[text_part("LONG")])]
+    rows = [row.replace("LONG", "x\n" * 2**23) for row in rows]
+    content = backup(sms(), *rows, sms(body="last"))
+    result = imports(content, "--rejected", rejected, ends_with=1)
+    assert result.stdout == tally(imported=2, refused=2)
+    said = "is longer than 16 MiB; only its beginning is kept"
+    lines = [6, 6 + rows[0].count("\n")]
+    assert result.stderr == "".join(f"line {line}: {said}\n" for line in lines)
+    assert rejected.stat().st_size < 2**25 + 1000
 
 
 @pytest.mark.soak
