@@ -34,7 +34,6 @@ from schemas.record_consent import RecordConsentSchema
 TABLES = tomllib.loads(files(__package__).joinpath("columns.toml").read_text("utf-8"))
 MESSAGES, CONSENT = TABLES["messages"], TABLES["consent"]
 TWILIO_SID = re.compile("(SM|MM)[0-9a-zA-Z]{1,64}")
-TWILIO_MMS = re.compile("MM[0-9a-zA-Z]{1,64}")
 MEDIA_SEPARATOR = re.compile(r"[\s,|]+(?=https?://)", re.IGNORECASE)
 NO_INSTANT = (
     "must be RFC 3339, YYYY-MM-DD HH:MM[:SS], seconds or milliseconds since 1970, or as "
@@ -134,15 +133,16 @@ def _refuse_header(reason: str, header: list[str]) -> None:
 def _message_row(cells: dict[str, str], options: Options) -> dict[str, Any]:
     """Return what a row says beside its ends and its id; empty cells say nothing."""
     cell = {name: text.strip() for name, text in cells.items()}
-    media, channel = cell.get("media_urls"), cell.get("channel", "").lower()
-    is_mms = channel == "mms" or (not channel and bool(TWILIO_MMS.fullmatch(cell.get("id", ""))))
+    media, sid = cell.get("media_urls"), TWILIO_SID.fullmatch(cell.get("id", ""))
+    channel = cell.get("channel", "").lower() or ("mms" if sid and sid[1] == "MM" else None)
     row = {
         "created_at": _read_instant("created_at", cell["created_at"], options),
         "media_urls": MEDIA_SEPARATOR.split(media) if media else None,
-        "channel": "mms" if is_mms else channel or None,
+        "channel": channel,
         "segment_count": read_segments(cell.get("segment_count")),
     }
-    return row if cells["body"] == "" and (media or is_mms) else row | {"body": cells["body"]}
+    has_text = cells["body"] or not (media or channel == "mms")
+    return row | {"body": cells["body"]} if has_text else row
 
 
 def _read_id(text: str, given: dict[str, Any], options: Options) -> dict[str, Any]:

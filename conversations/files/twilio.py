@@ -49,9 +49,8 @@ def read_json(file: BinaryIO, options: Options) -> Export:
 
     def check(message: dict[str, Any]) -> dict[str, Any] | None:
         names = CAMEL_NAMES.items()
-        return _check(
-            {name: message.get(name, message.get(camel)) for name, camel in names}, schema
-        )
+        resource = {name: message.get(name, message.get(camel)) for name, camel in names}
+        return _check(resource, schema)
 
     return Export(b"", read_json_lines(file, check, JSON_NAMES), JSON_NAMES)
 
@@ -75,10 +74,7 @@ def read_csv(file: BinaryIO, options: Options) -> Export:
 
 
 def _check(message: dict[str, Any], schema: ImportMessageSchema) -> dict[str, Any] | None:
-    """Return the checked fields of a message resource, None of a message that was not exchanged.
-
-    Raises ValidationError.
-    """
+    """Return the checked fields of a message resource; None if it was not exchanged."""
     status = str(message["status"]).strip().lower()
     if status in NOT_EXCHANGED + NOT_YET_EXCHANGED:
         return None
