@@ -3,7 +3,6 @@
 import resource
 import shutil
 import tempfile
-from functools import partial
 
 from gunicorn.arbiter import Arbiter
 
@@ -47,10 +46,18 @@ control_socket_disable = True
 # No header moves the route: by default a proxy on this machine could send PATH_INFO.
 forwarder_headers = ""
 
-on_starting = partial(startup.prepare, settings=options)
-when_ready = partial(startup.check_listeners, settings=options)
 post_fork = startup.obey_signals
 post_worker_init = startup.announce
+
+
+def on_starting(server: Arbiter) -> None:
+    """Take the port and find the database, or say in a sentence why that is impossible."""
+    startup.prepare(server, options)
+
+
+def when_ready(server: Arbiter) -> None:
+    """Warn of what is missing."""
+    startup.check_listeners(server, options)
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

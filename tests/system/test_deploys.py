@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import signal
 import socket
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
@@ -15,7 +16,8 @@ import pytest
 from conversations.inbox.messages import record_messages
 from tests.conftest import DATABASE_URL, contact, new_organization
 from tests.load import Load
-from tests.servers import running_service, wait_until
+from tests.servers import ROOT, running_service, wait_until
+from tests.system.processes import environment
 
 LIST = "/v1/conversations"
 
@@ -104,6 +106,15 @@ def test_refuses_to_serve_with_the_debugger_on():
     service = running_service(DATABASE_URL, FLASK_DEBUG="1")
     with pytest.raises(AssertionError, match="FLASK_DEBUG"), service:
         pytest.fail("it serves")
+
+
+def test_gunicorn_prints_its_settings_without_those_of_the_database():
+    url = "postgresql://user:open-sesame@127.0.0.1:1/nowhere"
+    command, env = ["gunicorn", "--print-config"], environment(DATABASE_URL=url)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "graceful_timeout " in done.stdout
+    assert "open-sesame" not in done.stdout + done.stderr
 
 
 def burst(service, count: int = 24) -> int:
