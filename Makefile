@@ -8,9 +8,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 run: .venv/run
 	@exec $(BIN)/python -m gunicorn
 
-# Two processes, each with a PostgreSQL of its own.
+# Three processes, each with a PostgreSQL of its own: tests wait more than they compute.
 test: .venv/dev tools
-	@$(BIN)/python -m pytest -rs -m "not soak" -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -rs -m "not soak" -n 3 --dist worksteal
 
 soak: .venv/dev
 	@$(BIN)/python -m pytest -m soak
