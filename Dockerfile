@@ -18,5 +18,6 @@ ENV PORT=8000
 HEALTHCHECK --start-period=120s --interval=10s --timeout=5s CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
 
 # Where nothing else migrates, the container does, as soon as its database is up. Without DATABASE_URL gunicorn
-# says so. The shell is process 1, which TERM ends only with a trap, and the trap runs only while it waits.
-CMD ["sh", "-c", "[ \"$DATABASE_URL\" ] || exec gunicorn; trap 'kill $!; exit 143' TERM INT; pause=1; until flask migrate & wait $!; do sleep $pause & wait $!; pause=$((pause < 8 ? pause * 2 : 8)); done; exec gunicorn"]
+# says so. An empty WEB_CONCURRENCY, as an env file may have it, gunicorn itself cannot read. The shell is process 1,
+# which TERM ends only with a trap, and the trap runs only while it waits.
+CMD ["sh", "-c", "[ \"$WEB_CONCURRENCY\" ] || unset WEB_CONCURRENCY; [ \"$DATABASE_URL\" ] || exec gunicorn; trap 'kill $!; exit 143' TERM INT; pause=1; until flask migrate & wait $!; do sleep $pause & wait $!; pause=$((pause < 8 ? pause * 2 : 8)); done; exec gunicorn"]

@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from functools import partial
+from typing import Any
 
 from gunicorn import systemd
 from gunicorn.arbiter import Arbiter
@@ -64,21 +65,26 @@ def _listen(server: Arbiter, settings: Settings) -> None:
         return
     ipv4_ports = {port for host, port in addresses if ":" not in host}
     listen = partial(socket.create_server, backlog=server.cfg.backlog)
-    listeners = []
+    listeners: dict[Any, socket.socket] = {}
     for host, port in addresses:
         is_dual = host == "::" and port not in ipv4_ports and socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            listeners.append(listen((host, port), family=family, dualstack_ipv6=is_dual))
+            # Once, also if it is given as an address and as a name.
+            at = socket.getaddrinfo(host, port, family)[0][4]
+            if at not in listeners:
+                listeners[at] = listen(at, family=family, dualstack_ipv6=is_dual)
         except OSError as error:
-            is_port = error.errno in (errno.EADDRINUSE, errno.EACCES)
+            is_own = port in {each[1] for each in listeners}
+            is_port = error.errno in (errno.EADDRINUSE, errno.EACCES) and not is_own
             name, value = ("PORT", port) if is_port else ("HOST", host)
             if settings.metrics and Address(host, port) == settings.metrics_address:
                 name, value = "METRICS_ADDRESS", settings.metrics_address
             reason = str(error.strerror).partition(" (")[0]
             unset = ", or unset HOST: conda and some shells set it" if name == "HOST" else ""
             sys.exit(f"{name} {value}: {reason}. Set another {name}{unset}.")
-    server.LISTENERS = create_sockets(server.cfg, server.log, [each.detach() for each in listeners])
+    opened = [each.detach() for each in listeners.values()]
+    server.LISTENERS = create_sockets(server.cfg, server.log, opened)
 
 
 def _check_database(url: str, prepare: bool | None) -> None:

@@ -59,6 +59,19 @@ def test_a_host_that_conda_sets_is_refused_with_what_to_do():
         pytest.fail("it serves")
 
 
+def test_an_address_that_host_names_twice_is_listened_on_once():
+    with running_service(DATABASE_URL, HOST="127.0.0.1,localhost") as service:
+        assert service.request("GET", "/livez")[0] == 200
+
+
+def test_hosts_that_collide_are_no_fault_of_the_port():
+    with (
+        pytest.raises(AssertionError, match=r"HOST 127\.0\.0\.1: Address already in use"),
+        running_service(DATABASE_URL, HOST="0.0.0.0,127.0.0.1"),
+    ):
+        pytest.fail("it serves")
+
+
 def test_the_commands_of_app_json_exist(app):
     commands = [entry["command"] for entry in APP_JSON["cron"]] + [
         APP_JSON["scripts"]["postdeploy"]
@@ -139,6 +152,7 @@ def image_environment(image: Path, database_url: str) -> dict:
 def test_the_image_waits_for_its_database_migrates_serves_and_ends_by_itself(image):
     database = f"later_{uuid.uuid4().hex}"
     env = image_environment(image, make_conninfo(SERVER_URL, dbname=database))
+    env["WEB_CONCURRENCY"] = ""  # As in an env file: the default.
 
     def is_healthy() -> bool:
         check = subprocess.run(HEALTHCHECK, env=env, cwd=image, capture_output=True, check=False)
