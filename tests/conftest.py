@@ -101,6 +101,21 @@ class Organization:
     def auth(self) -> dict:
         return {"Authorization": f"Bearer {self.key}"}
 
+    def walk(self, path: str, limit: int = 200, **query) -> list[dict]:
+        """All rows of a list, by its cursors; they must be as many as its total says."""
+        rows, query = [], query | {"limit": limit}
+        while True:
+            page = self.get(path, query).json
+            rows += page["data"]
+            total = page["meta"]["total"]
+            # A page is empty only where the list is.
+            assert min(total, 1) <= len(page["data"]) <= limit
+            assert len(rows) <= total
+            if page["meta"]["next_cursor"] is None:
+                assert len(rows) == total
+                return rows
+            query["cursor"] = page["meta"]["next_cursor"]
+
     def conversations(self, **query) -> list[dict]:
         """The data of GET /v1/conversations, which must be a 200."""
         response = self.get("/v1/conversations", query)
@@ -115,6 +130,11 @@ class Organization:
         """The number with that id."""
         (number,) = organizations.find_phone_numbers(self.id, ids=[phone_number_id])
         return number
+
+    def inbound(self, contact: str = "+15550000001", **fields) -> dict:
+        """The body of POST /v1/messages for an inbound message."""
+        ends = {"from": contact, "to": self.number}
+        return {"direction": "inbound", **ends, "body": "hello", **fields}
 
     def message(self, contact: str, at: datetime | str, body: str | None = "hello", **fields):
         """A message with a contact, inbound unless said otherwise, as the write path takes it."""

@@ -18,8 +18,8 @@ TAKEN = {"id": "belongs to a message with other content"}
 
 def inbound(organization, **fields) -> dict:
     """The body of an inbound message; a field given as ... is left out."""
-    body = {"direction": "inbound", "from": contact(1), "to": organization.number, "body": "Hello"}
-    return {name: value for name, value in (body | fields).items() if value is not ...}
+    body = organization.inbound(body="Hello") | fields
+    return {name: value for name, value in body.items() if value is not ...}
 
 
 def post(organization, **fields):

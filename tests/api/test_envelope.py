@@ -92,7 +92,7 @@ def test_a_success_has_meta_on_lists_only(alice):
     (row,) = alice.conversations()
     for path in (LIST, f"{LIST}/{row['id']}/messages"):
         assert list(alice.get(path).json) == ["success", "data", "meta"]
-    message = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "hello"}
+    message = alice.inbound()
     consent = {
         "phone_number_id": str(alice.phone_number_id),
         "contact_number": contact(1),

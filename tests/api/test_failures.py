@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 import app as service
-from tests.conftest import DATABASE_URL, assert_error, contact
+from tests.conftest import DATABASE_URL, assert_error
 from tests.servers import running_service, wait_until
 
 PRIVATE_TEXT = "a private text"
@@ -86,7 +86,7 @@ def test_an_error_in_the_routing_is_a_500_in_the_envelope(alice, monkeypatch, ca
 
 
 def test_a_failure_after_the_response_does_not_take_it_back(alice, monkeypatch, capfd):
-    message = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "hello"}
+    message = alice.inbound()
     with monkeypatch.context() as patch:
         patch.setitem(service.app.teardown_request_funcs, None, [fail])
         response = alice.post("/v1/messages", message)

@@ -64,12 +64,7 @@ def test_headers_of(name, alice):
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     arguments = {k: v for k, v in extra.items() if k not in ("key", "headers")}
     if arguments.get("json") == "message":
-        arguments["json"] = {
-            "direction": "inbound",
-            "from": contact(9),
-            "to": alice.number,
-            "body": "hello",
-        }
+        arguments["json"] = alice.inbound(contact(9))
     headers |= extra.get("headers", {})
     response = alice.client.open(path, method=method, headers=headers, **arguments)
     assert response.status_code == status

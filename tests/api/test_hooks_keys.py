@@ -141,7 +141,7 @@ def test_a_call_without_credentials_costs_no_query_and_no_body(alice, carrier, l
 
 def test_the_key_of_the_query_is_for_hooks_alone(alice, hook):
     path, key = "/v1/messages", hook.key
-    message = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "x"}
+    message = alice.inbound(body="x")
     assert_error(alice.client.post(f"{path}?key={key}", json=message), 401, "UNAUTHORIZED")
     headers = hooks.basic(key)
     assert_error(alice.client.post(path, json=message, headers=headers), 401, "UNAUTHORIZED")

@@ -480,7 +480,7 @@ def test_a_message_posted_meanwhile_appears_and_until_then_each_request_is_a_304
     wait_until(lambda: statuses()[-1:] == [304])
     assert statuses()[0] == 200
     assert set(statuses()[1:]) == {304}
-    message = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "news"}
+    message = alice.inbound(body="news")
     assert demo_service.request("POST", "/v1/messages", alice.key, message)[0] == 201
     wait_until(lambda: page.bodies() == ["hello", "news"])
     wait_until(lambda: "news" in page.browser.text("#list li"))

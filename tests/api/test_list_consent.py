@@ -55,18 +55,6 @@ def records(alice):
     return listed(alice)
 
 
-def walk(organization, limit: int, **query) -> list[dict]:
-    rows, query = [], query | {"limit": limit}
-    for _ in range(100):
-        page = organization.get(CONSENT, query).json
-        assert 1 <= len(page["data"]) <= limit
-        rows += page["data"]
-        if page["meta"]["next_cursor"] is None:
-            return rows
-        query["cursor"] = page["meta"]["next_cursor"]
-    raise AssertionError("the walk does not end")
-
-
 def test_lists_what_the_post_answered(alice):
     posted = event(alice, 1, True)
     response = alice.get(CONSENT)
@@ -134,7 +122,7 @@ def test_every_page_size_visits_every_record_once(alice, records, subtests):
     for query in QUERIES:
         for limit in (1, 2, 3, 4, 5, 6):
             with subtests.test(query=query, limit=limit):
-                assert walk(alice, limit, **query) == listed(alice, **query)
+                assert alice.walk(CONSENT, limit, **query) == listed(alice, **query)
 
 
 def test_the_cursor_is_the_instant_and_the_id_of_the_last_record(alice, records):

@@ -36,19 +36,6 @@ def path_of(conversation_id: str) -> str:
     return f"/v1/conversations/{conversation_id}/messages"
 
 
-def read_all(organization, path: str, limit: int, **query) -> list[dict]:
-    """Follow next_cursor to the end."""
-    rows, query = [], {"limit": limit, **query}
-    for _ in range(100):
-        page = organization.get(path, query).json
-        assert 1 <= len(page["data"]) <= limit
-        rows += page["data"]
-        if page["meta"]["next_cursor"] is None:
-            return rows
-        query["cursor"] = page["meta"]["next_cursor"]
-    raise AssertionError("the walk does not end")
-
-
 def cursor_of(microseconds: int, id: uuid.UUID) -> str:
     """A position, encoded by hand as the API documents it."""
     return base64.urlsafe_b64encode(struct.pack(">q", microseconds) + id.bytes).decode()
@@ -106,14 +93,14 @@ def test_lists_oldest_first_and_the_same_microsecond_by_id(alice, conversation):
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
 def test_every_page_size_visits_every_message_once(alice, conversation, limit):
-    assert read_all(alice, conversation, limit) == alice.get(conversation).json["data"]
+    assert alice.walk(conversation, limit) == alice.get(conversation).json["data"]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
 def test_newest_first_is_exactly_the_reverse(alice, conversation, limit):
     oldest_first = alice.get(conversation, {"order": "asc"}).json["data"]
     assert oldest_first == alice.get(conversation).json["data"]
-    assert read_all(alice, conversation, limit, order="desc") == oldest_first[::-1]
+    assert alice.walk(conversation, limit, order="desc") == oldest_first[::-1]
 
 
 def test_the_last_page_can_be_read_first(alice, conversation):

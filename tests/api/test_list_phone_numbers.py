@@ -8,7 +8,7 @@ import pytest
 
 from conversations.database import pool
 from conversations.inbox import organizations
-from tests.conftest import assert_error, contact
+from tests.conftest import assert_error
 
 NUMBERS = "/v1/phone-numbers"
 
@@ -24,19 +24,6 @@ def five(alice) -> list[dict]:
                 [f"2026-04-28T12:00:{second}Z", alice.id, id],
             )
     return alice.get(NUMBERS).json["data"]
-
-
-def walk(organization, limit: int) -> list[dict]:
-    rows, query = [], {"limit": limit}
-    for _ in range(100):
-        page = organization.get(NUMBERS, query).json
-        assert 1 <= len(page["data"]) <= limit
-        assert page["meta"]["total"] == 5
-        rows += page["data"]
-        if page["meta"]["next_cursor"] is None:
-            return rows
-        query["cursor"] = page["meta"]["next_cursor"]
-    raise AssertionError("the walk does not end")
 
 
 def test_a_number_in_full(alice):
@@ -62,7 +49,7 @@ def test_lists_oldest_first_and_the_same_microsecond_by_id(alice, five):
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4, 5, 6])
 def test_every_page_size_visits_every_number_once(alice, five, limit):
-    assert walk(alice, limit) == five
+    assert alice.walk(NUMBERS, limit) == five
 
 
 def test_the_cursor_is_the_instant_and_the_id_of_the_last_number(alice, five):
@@ -128,7 +115,7 @@ def test_a_number_that_is_deleted_while_a_message_arrives_is_a_503_and_then_a_42
         thread.join()
         return found
 
-    body = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "hello"}
+    body = alice.inbound()
     monkeypatch.setattr(organizations, "find_phone_numbers", find_and_delete)
     response = alice.post("/v1/messages", body)
     assert_error(response, 503, "UNAVAILABLE")

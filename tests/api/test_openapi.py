@@ -92,13 +92,7 @@ def answers(app) -> dict:
     first, second = alice.conversations()
     messages = f"/v1/conversations/{first['id']}/messages"
     picture = f"/v1/conversations/{second['id']}/messages"
-    message = {
-        "id": "0190a5b4-7c1e-7000-8000-000000000001",
-        "direction": "inbound",
-        "from": contact(3),
-        "to": alice.number,
-        "body": "hello",
-    }
+    message = alice.inbound(contact(3), id="0190a5b4-7c1e-7000-8000-000000000001")
     consent = {
         "phone_number_id": str(alice.phone_number_id),
         "contact_number": contact(4),

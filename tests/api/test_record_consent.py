@@ -297,7 +297,7 @@ def test_events_and_messages_of_one_contact_at_once_all_count(app, alice):
     def call(path, body):
         statuses.append(app.test_client().post(path, json=body, headers=alice.auth).status_code)
 
-    message = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "hello"}
+    message = alice.inbound()
     calls = [("/v1/messages", message)] * 6
     calls += [("/v1/consent", event(alice, True, f"2026-04-01T0{n}:00:00Z")) for n in range(6)]
     threads = [threading.Thread(target=call, args=args) for args in calls]

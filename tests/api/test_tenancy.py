@@ -111,7 +111,7 @@ def attack_list_messages(twins: Twins) -> Iterator:
 
 def attack_create_message(twins: Twins) -> Iterator:
     alice = twins.alice
-    body = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "mine now"}
+    body = alice.inbound(body="mine now")
     taken = alice.post("/v1/messages", {**body, "id": str(twins.bobs_message_ids[0])})
     assert taken.status_code == 201, "an id is only looked up inside the organization"
     assert taken.json["data"]["body"] == "mine now"

@@ -95,20 +95,6 @@ def walk(organization, limit: int, **filters) -> list[str]:
     raise AssertionError("the walk does not end")
 
 
-def walk_over_http(organization, **query) -> list[str]:
-    """Follow next_cursor and return the ids visited."""
-    seen = []
-    while len(seen) <= 2000:
-        answer = organization.get(PATH, query).json
-        assert 1 <= len(answer["data"]) <= query["limit"]
-        seen += [row["id"] for row in answer["data"]]
-        if answer["meta"]["next_cursor"] is None:
-            assert answer["meta"]["total"] == len(seen)
-            return seen
-        query["cursor"] = answer["meta"]["next_cursor"]
-    raise AssertionError("the walk does not end")
-
-
 SOME_SIZES = [5, 7, *range(10, 201, 10), 49, 99, 101, 199]
 
 
@@ -131,7 +117,7 @@ def test_every_page_size_visits_every_conversation_exactly_once(crowds, count, l
 
 @pytest.mark.parametrize("limit", [37, 199, 200])
 def test_a_walk_over_http_visits_every_conversation_exactly_once(crowd, expected, limit):
-    assert walk_over_http(crowd, limit=limit) == ids(expected)
+    assert [row["id"] for row in crowd.walk(PATH, limit)] == ids(expected)
 
 
 @pytest.mark.parametrize("opted_in", [None, True, False])
@@ -155,7 +141,7 @@ def test_a_filtered_walk_visits_what_matches_exactly_once(
         query["since"] = since.isoformat()
     if one_number:
         query["phone_number_id"] = crowd.phone_number_id
-    assert walk_over_http(crowd, **query) == ids(matching)
+    assert [row["id"] for row in crowd.walk(PATH, **query)] == ids(matching)
 
 
 def test_a_walk_with_another_page_size_each_time_visits_every_conversation_once(crowd, expected):

@@ -527,13 +527,7 @@ def test_an_invalid_request_costs_the_key_alone(statements):
 
 def test_a_write_costs_the_key_the_number_and_what_it_writes(statements):
     alice = statements.alice
-    message = {
-        "id": str(uuid.uuid4()),
-        "direction": "inbound",
-        "from": contact(1),
-        "to": alice.number,
-        "body": "hello",
-    }
+    message = alice.inbound(id=str(uuid.uuid4()))
     consent = {
         "phone_number_id": str(alice.phone_number_id),
         "contact_number": contact(1),

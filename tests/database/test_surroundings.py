@@ -233,7 +233,7 @@ def test_connections_that_the_network_has_forgotten_cost_no_request():
             alice = new_organization(None)
         network = Forgetful(f"{postgres.data.parent}/.s.PGSQL.5432", listener)
         url = f"postgres://postgres@127.0.0.1:{listener.getsockname()[1]}/postgres"
-        message = {"direction": "inbound", "from": contact(1), "to": alice.number, "body": "hello"}
+        message = alice.inbound()
         with running_service(url, WEB_CONCURRENCY=1) as service:
             assert service.request("GET", "/v1/conversations", alice.key)[0] == 200
             statuses = []

@@ -42,18 +42,6 @@ def exported(what: str, organization) -> list[dict]:
     return rows
 
 
-def walk(organization, path: str, **query) -> list[dict]:
-    """All rows of a list, whose number must be its total."""
-    rows, query = [], {"limit": 200, **query}
-    while True:
-        page = organization.get(path, query).json
-        rows += page["data"]
-        if page["meta"]["next_cursor"] is None:
-            assert page["meta"]["total"] == len(rows)
-            return rows
-        query["cursor"] = page["meta"]["next_cursor"]
-
-
 def import_messages(organization, content: bytes, ends_with: int = 0):
     """Import NDJSON and return the result."""
     with tempfile.NamedTemporaryFile() as file:
@@ -74,8 +62,8 @@ class Contents:
 
 def read_everything(organization, threads: int | None = None) -> Contents:
     """Read the lists, the first so many threads, and the totals of every filter."""
-    conversations = walk(organization, "/v1/conversations")
-    consent = walk(organization, "/v1/consent")
+    conversations = organization.walk("/v1/conversations")
+    consent = organization.walk("/v1/consent")
     for row in consent:
         row.pop("updated_at")
     filters = [{}, {"opted_in": "true"}, {"opted_in": "false"}]
@@ -83,7 +71,7 @@ def read_everything(organization, threads: int | None = None) -> Contents:
     return Contents(
         conversations=conversations,
         threads=[
-            walk(organization, f"/v1/conversations/{row['id']}/messages")
+            organization.walk(f"/v1/conversations/{row['id']}/messages")
             for row in conversations[:threads]
         ],
         # Their order is that of the instants.
@@ -97,7 +85,7 @@ def read_everything(organization, threads: int | None = None) -> Contents:
 
 
 def numbers(organization) -> list[str]:
-    return [row["id"] for row in walk(organization, "/v1/phone-numbers")]
+    return [row["id"] for row in organization.walk("/v1/phone-numbers")]
 
 
 @contextlib.contextmanager
@@ -274,7 +262,7 @@ def test_a_message_without_content_says_what_it_had(alice, content, is_erased, h
         retention.erase_contact(alice.id, contact(1))
     (row,) = exported("messages", alice)
     (conversation,) = alice.conversations()
-    (message,) = walk(alice, f"/v1/conversations/{conversation['id']}/messages")
+    (message,) = alice.walk(f"/v1/conversations/{conversation['id']}/messages")
     assert "body" not in row
     assert "media_urls" not in row
     assert row["redacted_at"] == message["redacted_at"]
@@ -376,7 +364,7 @@ def test_messages_alone_bring_the_opt_outs_in_them(everything):
     with another_database():
         twin = twin_of(everything, known)
         import_messages(twin, content)
-        consent = {row["contact_number"]: row["opted_in"] for row in walk(twin, "/v1/consent")}
+        consent = {row["contact_number"]: row["opted_in"] for row in twin.walk("/v1/consent")}
     assert consent == {contact(9): False, contact(10): True}
 
 

@@ -153,13 +153,7 @@ def test_every_answered_message_outlives_a_postgresql_that_is(postgres, service,
 
 
 def test_the_same_hook_ten_times_at_once_is_one_message_in_all_processes(service, alice):
-    message = {
-        "id": str(uuid.uuid4()),
-        "direction": "inbound",
-        "from": contact(1),
-        "to": alice.number,
-        "body": "hello",
-    }
+    message = alice.inbound(id=str(uuid.uuid4()))
     answers = []
 
     def call():
