@@ -94,7 +94,7 @@ class Count(Strict):
 class HostAndPort(Strict):
     """An address or host name, and a port."""
 
-    complaint = Hosts.complaint
+    complaint = "must be an address or host name with a port, such as 127.0.0.1:9464"
 
     def read(self, value: str) -> Address:
         """Return an Address. Raises ValidationError, ValueError."""

@@ -51,6 +51,14 @@ def test_host_refuses_the_rest(subtests):
             assert complaint(HOST=value) == sentence
 
 
+def test_the_address_of_the_metrics_needs_a_port(subtests):
+    for value in ("localhost", "127.0.0.1", "::1", "[::1]", ":9464", "a b:9464"):
+        with subtests.test(value=value):
+            sentence = "must be an address or host name with a port, such as 127.0.0.1:9464"
+            assert complaint(METRICS_ADDRESS=value) == f"METRICS_ADDRESS {sentence}"
+    assert complaint(METRICS_ADDRESS="localhost:0") == "METRICS_ADDRESS must be 1..65535"
+
+
 def test_a_count_is_a_whole_number_in_ascii_digits(subtests):
     for value in ("8_0", "+80", "8 0", "80.0", "0x50", "٨٠", "1e3", "-1"):
         with subtests.test(value=value):

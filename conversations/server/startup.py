@@ -55,7 +55,7 @@ def prepare(server: Arbiter, settings: Settings) -> None:
 
 
 def _listen(server: Arbiter, settings: Settings) -> None:
-    """Open the listeners: gunicorn cannot listen on 0.0.0.0 and [::] at once.
+    """Open one listener for each address: gunicorn cannot listen on 0.0.0.0 and [::] at once.
 
     It keeps listeners that it inherits, from systemd or from the process that it replaces.
     """
@@ -70,7 +70,6 @@ def _listen(server: Arbiter, settings: Settings) -> None:
         is_dual = host == "::" and port not in ipv4_ports and socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            # Once, also if it is given as an address and as a name.
             at = socket.getaddrinfo(host, port, family)[0][4]
             if at not in listeners:
                 listeners[at] = listen(at, family=family, dualstack_ipv6=is_dual)
