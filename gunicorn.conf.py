@@ -56,7 +56,7 @@ def on_starting(server: Arbiter) -> None:
 
 
 def when_ready(server: Arbiter) -> None:
-    """Warn of what is missing."""
+    """Warn if nobody can read the metrics."""
     startup.check_listeners(server, options)
 
 

@@ -30,7 +30,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the variables say, each under its name in lower case.
+    """The settings, each under the name of its variable in lower case.
 
     None is unset: an embedded server for a developer, no standby to read lists from, and prepared
     statements unless a pooler shares sessions. `host` holds addresses without brackets.
@@ -53,7 +53,7 @@ VARIABLES = [field.name.upper() for field in fields(Settings)]
 
 
 class DatabaseUrl(Strict):
-    """What libpq takes as a connection string."""
+    """The URL of a PostgreSQL, as libpq takes it."""
 
     convert = staticmethod(check_url)
 

@@ -1,1 +1,1 @@
-"""What comes in, checked strictly, and the spelling of ids, instants and cursors."""
+"""The schemas of requests and rows, all strict, and the spelling of ids, instants and cursors."""

@@ -1,4 +1,4 @@
-"""Where log lines go: to standard output and standard error, and nobody waits until they are read.
+"""The streams of log lines, standard output and standard error: no request waits for a reader.
 
 A log driver that stalls, or Ctrl-S in a terminal, would otherwise stop every request.
 """

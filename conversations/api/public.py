@@ -1,4 +1,4 @@
-"""What needs no key: the health of the service, its OpenAPI document, and its two pages.
+"""The routes that need no key: the health of the service, its OpenAPI document, and its two pages.
 
 The pages ask for the key themselves: one to read and try the API, one to look at the inbox.
 """
@@ -46,13 +46,13 @@ public = Blueprint("public", __name__)
 
 @public.get("/livez")
 def livez() -> Response:
-    """Answer that the process answers. It never touches the database."""
+    """Respond that the process responds. It never touches the database."""
     return success({"status": "ok"})
 
 
 @public.get("/readyz")
 def readyz() -> Response:
-    """Answer whether the database answers and its schema is current."""
+    """Respond with the health of the database; 503 unless it responds and its schema is current."""
     return success(health.readiness())
 
 

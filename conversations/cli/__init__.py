@@ -1,4 +1,4 @@
-"""The commands of `flask NAME` and their arguments.
+"""The wing of commands: `flask NAME` and its arguments.
 
 It uses server, files, inbox and database, and must not import api.
 """

@@ -1,4 +1,4 @@
-"""What commands are made of: the database around them, and the way they print."""
+"""The decorator of commands, which gives them a database, and the way they print."""
 
 import functools
 import re
@@ -89,6 +89,11 @@ def get_organization(organization_id: UUID) -> Organization:
 def named(organization: Mapping[str, object]) -> str:
     """Return an organization as messages speak of it."""
     return f"{printable(str(organization['name']))} ({organization['organization_id']})"
+
+
+def instant_or(instant: datetime | None, otherwise: str) -> str:
+    """Return an instant as it is printed, or another word if there is none."""
+    return format_instant(instant) if instant else otherwise
 
 
 def print_table(columns: str, rows: Iterable[Mapping[str, Any]]) -> None:

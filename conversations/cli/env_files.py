@@ -1,4 +1,4 @@
-"""What Flask has read from files, which is taken back: settings come from the environment alone."""
+"""Undoes that Flask reads .env and .flaskenv: settings come from the environment alone."""
 
 import os
 import sys

@@ -6,10 +6,9 @@ from uuid import UUID
 import click
 
 from conversations.cli.arguments import NUMBER, ORGANIZATION
-from conversations.cli.command import command
+from conversations.cli.command import command, instant_or
 from conversations.database import queries
 from conversations.inbox import checks, organizations, retention
-from schemas.fields import format_instant
 
 
 @command("redact-messages")
@@ -26,8 +25,7 @@ def redact_messages(dry_run: bool) -> None:
             queries.execute("record_retention_run", organization_id=id)
         left = queries.fetch_row("get_retention", organization_id=id, readable_from=before)
         redacted += left["expired_count"] if dry_run else 0
-        oldest_at = left["oldest_readable_at"]
-        oldest = format_instant(oldest_at) if oldest_at else "none"
+        oldest = instant_or(left["oldest_readable_at"], "none")
         click.echo(f"{id}: redacted {redacted}, oldest readable {oldest}")
 
 

@@ -1,15 +1,13 @@
-"""The command that says how the deployment is."""
+"""The command that prints the state of the deployment."""
 
 from collections.abc import Iterator
-from datetime import datetime
 
 import click
 
 from conversations import __version__
-from conversations.cli.command import command, current_settings
+from conversations.cli.command import command, current_settings, instant_or
 from conversations.database import migrations, queries
 from conversations.settings import Settings
-from schemas.fields import format_instant
 
 # From here on PostgreSQL's own estimate is shown: counting would read the whole table.
 ESTIMATED_FROM = 1000
@@ -38,13 +36,7 @@ def _describe(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "size", f"{row['database_bytes'] / 2**20:,.0f} MiB"
     for name in ("organizations", "conversations", "messages"):
         yield name, f"{'about ' * (row[name] >= ESTIMATED_FROM)}{row[name]:,}"
-    if row["has_few_numbers"]:
-        yield "oldest readable", _instant(row["oldest_readable_at"], "none")
-    else:
-        yield "oldest readable", "see redact-messages --dry-run"
+    oldest = instant_or(row["oldest_readable_at"], "none")
+    yield "oldest readable", oldest if row["has_few_numbers"] else "see redact-messages --dry-run"
     overdue = ", overdue" if health["redaction_is_overdue"] else ""
-    yield "last redaction", _instant(health["last_redaction_at"], "never") + overdue
-
-
-def _instant(instant: datetime | None, otherwise: str) -> str:
-    return format_instant(instant) if instant else otherwise
+    yield "last redaction", instant_or(health["last_redaction_at"], "never") + overdue

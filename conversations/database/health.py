@@ -12,9 +12,9 @@ NOBODY = UUID(int=0)
 def readiness() -> dict[str, Any]:
     """Return what /readyz says, all of it asked of the database now.
 
-    `clock_skew_seconds` is by how much this machine's clock is ahead of PostgreSQL's, half of the
-    time of the query more or less. Raises pool.Unavailable unless the database answers and its
-    schema is current.
+    `clock_skew_seconds` is by how much this machine's clock is ahead of PostgreSQL's, give or take
+    half of the time that the query took. Raises pool.Unavailable unless the database answers and
+    its schema is current.
     """
     with pool.connection() as connection, connection.statement():
         migrations.require_current(connection)
@@ -22,9 +22,8 @@ def readiness() -> dict[str, Any]:
         asked_at = time.time()
         health = queries.fetch_row("get_health", connection)
         now = (asked_at + time.time()) / 2
-    skew = now - health.pop("now").timestamp()
+    health["clock_skew_seconds"] = round(now - health.pop("now").timestamp(), 3)
     position = health.pop("wal_position")
-    health["clock_skew_seconds"] = round(skew, 3)
     if pool.database.replica_url:
         with pool.connection("replica") as connection, connection.statement():
             lag = queries.fetch_row("get_replica_lag", connection, wal_position=position)

@@ -1,4 +1,4 @@
-"""What changes and describes an inbox: messages, consent, retention, checks, keys, organizations.
+"""The wing of the inbox: its messages, consent, retention, checks, keys and organizations.
 
 It knows no HTTP and no files: it uses database and schemas, and must not import flask, api, cli or
 files.

@@ -1,4 +1,4 @@
-"""Redaction: the bodies and media of messages are removed, past retention or for one contact."""
+"""Redaction removes the bodies and media of messages, past retention or with one contact."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

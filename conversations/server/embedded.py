@@ -1,6 +1,6 @@
-"""The way to the embedded PostgreSQL of a developer's machine.
+"""Starts the embedded PostgreSQL of a developer's machine.
 
-The server itself is in tools/embedded, because a deployment does not need it.
+The code of that server is in tools/embedded, because a deployment does not need it.
 """
 
 import sys

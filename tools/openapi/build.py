@@ -34,7 +34,7 @@ you may write back.
 Send your key with every request: `Authorization: Bearer am_live_…`. A key belongs to one \
 organization and has scopes.
 
-Answers are JSON, `{"success": true, "data": …}` or `{"success": false, "error": …}`, and \
+Responses are JSON, `{"success": true, "data": …}` or `{"success": false, "error": …}`, and \
 instants are in UTC. A parameter or field that is not known here is refused, not ignored. \
 `HEAD` works where `GET` does, `OPTIONS` everywhere."""
 
@@ -76,7 +76,7 @@ ERROR_HEADERS = {
     405: ["Allow"],
     503: ["Retry-After"],
 }
-# Of answers that have no schema.
+# Of responses that have no schema.
 EXAMPLES = {"text/xml": {"schema": json_schemas.TEXT, "example": "<Response/>"}}
 EXAMPLE_PARAMETERS = {
     "contact_number": "+15554443333",
@@ -93,7 +93,7 @@ EXAMPLE_DETAILS = {"to": "must be E.164", "body": "must be 1..1600 chars"}
 
 HEADERS = {
     "X-Request-Id": ("The id of this request.", json_schemas.REQUEST_ID),
-    "ETag": ("Changes whenever this answer does.", json_schemas.TEXT),
+    "ETag": ("Changes whenever this response does.", json_schemas.TEXT),
     "Link": ('`<…>; rel="next"`, as long as there is a next page (RFC 8288).', json_schemas.TEXT),
     "Retry-After": ("Seconds to wait.", json_schemas.COUNT),
     "WWW-Authenticate": ("What the key lacks (RFC 6750).", json_schemas.TEXT),

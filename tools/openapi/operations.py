@@ -22,12 +22,12 @@ PAGES = """
 
 Pass `meta.next_cursor` as `cursor` to get the next page, until it is null; the `Link` header \
 names the same page. Send the `ETag` back as `If-None-Match` to poll: while nothing has changed \
-the answer is 304, without a body."""
+the response is a 304 without a body."""
 
 IF_NONE_MATCH = {
     "in": "header",
     "name": "If-None-Match",
-    "description": "The `ETag` of the answer that you have.",
+    "description": "The `ETag` of the response that you have.",
     "schema": json_schemas.TEXT,
 }
 CONVERSATION = {
@@ -88,7 +88,7 @@ OPERATIONS = {
         "The conversations of your numbers, newest first. Filters combine with AND." + PAGES,
         {
             200: ("A page of conversations.", responses.ListConversationsResponseSchema),
-            304: ("You have this answer already.", None),
+            304: ("You have this response already.", None),
         },
         errors=(422,),
         query=ListConversationsSchema,
@@ -101,7 +101,7 @@ OPERATIONS = {
         + PAGES,
         {
             200: ("A page of messages.", responses.ListMessagesResponseSchema),
-            304: ("You have this answer already.", None),
+            304: ("You have this response already.", None),
         },
         errors=(400, 404, 422),
         query=ListMessagesSchema,
@@ -136,7 +136,7 @@ OPERATIONS = {
         "the one that changed last first. Filters combine with AND." + PAGES,
         {
             200: ("A page of consent records.", responses.ListConsentResponseSchema),
-            304: ("You have this answer already.", None),
+            304: ("You have this response already.", None),
         },
         errors=(422,),
         query=ListConsentSchema,
@@ -148,7 +148,7 @@ OPERATIONS = {
         "The numbers of your organization, oldest first." + PAGES,
         {
             200: ("A page of phone numbers.", responses.ListPhoneNumbersResponseSchema),
-            304: ("You have this answer already.", None),
+            304: ("You have this response already.", None),
         },
         errors=(422,),
         query=PageSchema,

@@ -107,7 +107,7 @@ class ConversationSchema(PartSchema):
 
 
 class MessageSchema(PartSchema):
-    """A row of list_messages, and the answer of create_message."""
+    """A row of list_messages, and the response of create_message."""
 
     id = Value(UUID, example="bdd55998-e070-514e-bdff-f5f510db3346")
     direction = Value(choice("inbound", "outbound"), example="outbound")
@@ -135,7 +135,7 @@ class MessageSchema(PartSchema):
 
 
 class ConsentSchema(PartSchema):
-    """A row of list_consent, and the answer of record_consent."""
+    """A row of list_consent, and the response of record_consent."""
 
     phone_number_id = Value(UUID, example="7c1f0a2d-9e8b-4c3a-9d2e-1f0a2b3c4d5e")
     phone_number = Value(PHONE_NUMBER, example="+15551112222")
@@ -172,7 +172,7 @@ class PhoneNumberSchema(PartSchema):
 
 
 class ErasureSchema(PartSchema):
-    """The answer of erase_contact."""
+    """The response of erase_contact."""
 
     contact_number = Value(PHONE_NUMBER, example="+15554443333")
     messages_redacted = Value(
@@ -202,13 +202,13 @@ def first_of(total: int, next_cursor: str) -> Json:
 
 
 class HealthSchema(PartSchema):
-    """The answer of livez."""
+    """The response of livez."""
 
     status = Value({"const": "ok"})
 
 
 class ReadinessSchema(HealthSchema):
-    """The answer of readyz."""
+    """The response of readyz."""
 
     optional = ("replica_lag_bytes",)
 
@@ -353,12 +353,12 @@ class HookResponseSchema(Envelope):
 
 
 class LivezResponseSchema(Envelope):
-    """The process answers."""
+    """The process responds."""
 
     data = fields.Nested(HealthSchema)
 
 
 class ReadyzResponseSchema(Envelope):
-    """The database answers too."""
+    """The database responds too."""
 
     data = fields.Nested(ReadinessSchema)

@@ -21,7 +21,7 @@ from schemas.fields import (
 from schemas.numbers import PHONE_NUMBER
 
 DIGITS = re.compile("[0-9]{1,3}")
-# It has no digits, so it is no number, and it is too short for a key.
+# A word that may be logged: without digits it is no number, and it is too short for a key.
 HARMLESS_WORD = re.compile("[A-Za-z.:_-]{1,40}")
 
 
@@ -45,11 +45,11 @@ class Own(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """One message.
+    """What a carrier says of one message.
 
-    It came in unless `direction` says otherwise. `media` are addresses as the carrier gives them.
-    `subject` counts if it is a text and the message an MMS. `opted_in` is the carrier's own verdict
-    on the text. `reasons` say what of the message is not recorded.
+    The message came in unless `direction` says otherwise. `media` are addresses as the carrier
+    gives them. `subject` counts if it is a text and the message an MMS. `opted_in` is the carrier's
+    own verdict on the text. `reasons` say what of the message is not recorded.
     """
 
     id: UUID
@@ -73,8 +73,8 @@ class Skip:
     reason: str
 
 
-# What each module has: it reads the content of a request, JSON or the fields of a form.
-# Raises ValidationError.
+# The function `read` of a carrier's module: it reads the content of a request, JSON or the fields
+# of a form. Raises ValidationError.
 Read = Callable[[Mapping[str, Any], HookQuery], list[Report | Skip]]
 
 
