@@ -45,11 +45,11 @@ def differing_summaries(organization_id: UUID) -> list[tuple[UUID, list[str]]]:
 
 def repair_summary(organization_id: UUID, id: UUID) -> None:
     """Replace the summary of one conversation by the computed one, under its lock."""
+    params = {"organization_id": organization_id, "id": id}
     with pool.transaction() as connection:
-        params = {"organization_id": organization_id, "ids": [id]}
-        queries.fetch_all("lock_conversations", connection, **params)
-        computed = queries.fetch_one("compute_summaries", connection, **params)
-        summary = {"organization_id": organization_id, "id": id, **NO_MESSAGES, **(computed or {})}
+        queries.fetch_all("lock_conversation", connection, **params)
+        computed = queries.fetch_one("compute_summaries", connection, **params, ids=[id])
+        summary = params | NO_MESSAGES | (computed or {})
         queries.execute("repair_summary", connection, **summary)
 
 

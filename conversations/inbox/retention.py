@@ -29,20 +29,28 @@ def erase_contact(organization_id: UUID, contact_number: str) -> int:
 
     Raises pool.Unavailable.
     """
-    return _redact("lock_contact_messages", organization_id, None, contact_number=contact_number)
+    params = {"organization_id": organization_id, "contact_number": contact_number}
+    found = queries.fetch_all("find_conversations", **params)
+    lock_query = "lock_conversation_messages"
+    return sum(
+        _redact(lock_query, organization_id, row["now"], conversation_id=row["id"]) for row in found
+    )
 
 
 def _redact(lock_query: str, organization_id: UUID, at: datetime | None, **which: Any) -> int:
-    which |= {"organization_id": organization_id, "limit": REDACTION_BATCH}
-    total = 0
-    while True:
+    params: dict[str, Any] = {"organization_id": organization_id, "redacted_at": at}
+    which |= {"organization_id": organization_id, "limit": REDACTION_BATCH, "start_at": None}
+    total, is_done = 0, False
+    while not is_done:
         with pool.transaction() as connection:
             messages = queries.fetch_all(lock_query, connection, **which)
-            if not messages:
-                return total
-            params = {"organization_id": organization_id, "redacted_at": at}
-            conversations = {message["conversation_id"] for message in messages}
-            queries.execute("lock_conversations", connection, **params, ids=list(conversations))
-            ids = [message["id"] for message in messages]
-            queries.execute("redact_messages", connection, **params, ids=ids)
+            if messages:
+                conversations = {message["conversation_id"] for message in messages}
+                params |= {"ids": [message["id"] for message in messages]}
+                params |= {"conversation_ids": list(conversations)}
+                queries.execute("lock_conversations", connection, **params)
+                queries.execute("redact_messages", connection, **params)
+                which["start_at"] = messages[-1]["created_at"]
         total += len(messages)
+        is_done = len(messages) < REDACTION_BATCH
+    return total

@@ -1,4 +1,4 @@
--- Replaces one stored summary, which lock_conversations has locked, by the computed one, and counts
+-- Replaces one stored summary, which lock_conversation has locked, by the computed one, and counts
 -- the change.
 WITH repaired AS (
     UPDATE conversations

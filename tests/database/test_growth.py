@@ -7,7 +7,7 @@ same, and so equally deep.
 import hashlib
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import orjson
 import psycopg
@@ -124,7 +124,11 @@ def requests(number: int) -> Iterator[tuple[str, dict]]:
     of_conversation = {"conversation_id": None}
     for order in ("asc", "desc"):
         yield "list_messages", nothing | of_conversation | {"order": order, "limit": 50}
-    yield "lock_expired_messages", {"readable_from": AT, "limit": 20}
+    yield "find_conversations", {"contact_number": "+17771000001"}
+    for start_at in (None, AT - timedelta(days=1, seconds=100)):
+        erased = of_conversation | {"start_at": start_at, "limit": 20}
+        yield "lock_conversation_messages", erased
+    yield "lock_expired_messages", {"readable_from": AT, "start_at": None, "limit": 20}
     yield "redact_messages", {"ids": [known], "redacted_at": None} | count
 
 

@@ -176,6 +176,7 @@ VALUES = {
     "ids": [uuid.UUID(int=number) for number in range(50)],
     "counted_id": uuid.UUID(int=2),
     "conversation_id": uuid.UUID(int=4),
+    "conversation_ids": [uuid.UUID(int=number) for number in range(50)],
     "events": orjson.dumps([EVENT]).decode(),
     "messages": orjson.dumps([MESSAGE]).decode(),
     "message": orjson.dumps(MESSAGE).decode(),
@@ -192,6 +193,7 @@ VALUES = {
     "number": contact(1),
     "numbers": [contact(1)],
     "readable_from": NEWEST,
+    "start_at": None,
     "redacted_at": NEWEST,
     "shard": 1,
     "order": "asc",
@@ -391,7 +393,8 @@ def test_list_messages_reads_a_page_from_its_index(conn, position, order):
 def test_a_retention_run_finds_expired_messages_in_the_index_of_readable_ones(
     conn, readable_from, found
 ):
-    plan = run(conn, "lock_expired_messages", readable_from=readable_from, limit=1000)
+    given = {"readable_from": readable_from, "start_at": None, "limit": 1000}
+    plan = run(conn, "lock_expired_messages", **given)
     assert indexes_of(plan, "messages") == {"messages_readable"}
     (scan,) = scans(plan, "messages")
     assert scan["Actual Rows"] == found
@@ -399,9 +402,10 @@ def test_a_retention_run_finds_expired_messages_in_the_index_of_readable_ones(
 
 
 def test_erasing_a_contact_finds_the_messages_through_the_conversation(conn):
-    plan = run(conn, "lock_contact_messages", contact_number=contact(772), limit=1000)
+    found = run(conn, "find_conversations", contact_number=contact(772))
+    assert indexes_of(found, "conversations") == {"conversations_with_contact"}
+    plan = run(conn, "lock_conversation_messages", **values_of("lock_conversation_messages"))
     assert_nothing_is_read_or_sorted_whole(plan)
-    assert indexes_of(plan, "conversations") == {"conversations_with_contact"}
     assert indexes_of(plan, "messages") == {"messages_of_conversation"}
 
 
@@ -412,6 +416,7 @@ def test_erasing_a_contact_finds_the_messages_through_the_conversation(conn):
         ("touch_api_key", "api_keys", "api_keys_pkey"),
         ("get_messages", "messages", "messages_pkey"),
         ("redact_messages", "messages", "messages_pkey"),
+        ("lock_conversation", "conversations", "conversations_pkey"),
         ("lock_conversations", "conversations", "conversations_pkey"),
         ("record_consent", "conversations", "conversations_pkey"),
     ],
@@ -438,8 +443,10 @@ WRITES = [
     ("get_messages", KNOWN),
     ("upsert_conversations", {}),
     ("record_consent", {}),
-    ("lock_contact_messages", {"limit": 1000}),
+    ("find_conversations", {}),
+    ("lock_conversation_messages", {"limit": 5}),
     ("lock_expired_messages", {"limit": 5, "readable_from": NEWEST}),
+    ("lock_conversation", {}),
     ("lock_conversations", KNOWN),
     ("redact_messages", KNOWN),
     ("compare_messages", KNOWN),

@@ -7,11 +7,12 @@ import psycopg
 import pytest
 
 import app as service
-from conversations.database import pool
+from conversations.database import pool, queries
 from conversations.inbox import checks
 from schemas.fields import encode_base64url
 from tests.command_line import flask
 from tests.conftest import SERVER_URL, contact, new_database, new_organization, using_database
+from tests.servers import wait_until
 
 NOON = datetime(2026, 4, 28, 12, tzinfo=UTC)
 
@@ -206,6 +207,32 @@ def test_no_lock_is_taken_where_nothing_is_wrong(inbox_of_two, is_wrong):
             with pool.connection() as conn:
                 conn.execute("SET lock_timeout = 0")
     assert len(differences) == is_wrong
+
+
+def test_a_repair_waits_for_a_redaction_and_copies_no_removed_text(inbox_of_two):
+    """The summary names another message than the last one, which is being redacted."""
+    damage(inbox_of_two, "last_message_id = '00000000-0000-0000-0000-000000000001'")
+    (difference,) = checks.differing_summaries(inbox_of_two.id)
+    with pool.using(pool.Database(service.app.config["SETTINGS"].database_url, pool_size=3)):
+        repair = threading.Thread(
+            target=checks.repair_summary, args=[inbox_of_two.id, difference[0]]
+        )
+        with pool.transaction() as redaction:
+            row = redaction.execute(
+                "SELECT id FROM messages WHERE organization_id = %s AND body = 'last'",
+                [inbox_of_two.id],
+            ).fetchone()
+            params = {"organization_id": inbox_of_two.id, "ids": [row["id"]], "redacted_at": None}
+            queries.execute("redact_messages", redaction, **params)
+            repair.start()
+            with pool.connection() as conn:
+                blocked = "SELECT FROM pg_stat_activity WHERE %s = any(pg_blocking_pids(pid))"
+                pid = redaction.info.backend_pid
+                wait_until(lambda: conn.execute(blocked, [pid]).fetchone() is not None)
+        repair.join()
+    assert list(checks.check(inbox_of_two.id, repair=False)) == []
+    (shown, _) = inbox_of_two.conversations()
+    assert shown["last_message_preview"] == "[redacted]"
 
 
 def test_writers_at_work_are_no_difference_and_outlive_a_repair(inbox_of_two):

@@ -153,7 +153,7 @@ class Inbox(RuleBasedStateMachine):
         count = retention.erase_contact(self.alice.id, contact)
         at = None
         if count:
-            # One erasure, one batch, one instant; which one is the clock's to say.
+            # One erasure, one instant; which one is the clock's to say.
             stored = get_messages(self.alice.id, self.model.messages)
             at = max(m["redacted_at"] for m in stored.values() if m["redacted_at"])
         assert count == self.model.redact(at, lambda message: message["pair"][1] == contact)

@@ -467,7 +467,11 @@ def test_an_idle_retention_run_reads_a_few_pages_of_one_index(client):
             conn.execute("VACUUM ANALYZE messages")
         readable_from = instant("2026-01-11T00:00:00+00:00")
         for name, params in {
-            "lock_expired_messages": {"limit": 1000, "readable_from": readable_from},
+            "lock_expired_messages": {
+                "limit": 1000,
+                "readable_from": readable_from,
+                "start_at": None,
+            },
             "get_retention": {"readable_from": readable_from},
         }.items():
             plan = plan_of(organization, name, **params)
