@@ -46,7 +46,7 @@ def stored_key(organization) -> dict:
     return row
 
 
-# The text
+# The spelling of a key
 
 
 def test_a_key_is_a_brand_28_random_characters_and_their_checksum():

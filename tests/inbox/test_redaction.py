@@ -56,7 +56,7 @@ def assert_consistent(organization) -> None:
     assert list(checks.check(organization.id, repair=False)) == []
 
 
-# When
+# Which messages are past retention
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_the_days_edges_are_exact_to_the_microsecond(alice):
     assert [row["body"] for row in messages(alice)] == [None, "first of the next"]
 
 
-# What
+# What redaction removes, and what it keeps
 
 
 def test_the_second_example_of_the_reference(alice):
