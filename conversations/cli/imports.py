@@ -90,8 +90,8 @@ class Progress:
 
     def __init__(self, file: BinaryIO):
         self._file = file
-        # 0 if that is unknown, as of a pipe.
-        self._size_bytes = os.fstat(file.fileno()).st_size
+        # 0 if that is unknown, as of a pipe, or if no bar is shown.
+        self._size_bytes = os.fstat(file.fileno()).st_size if sys.stderr.isatty() else 0
         self._reasons: Counter[str] = Counter()
         self._begin_bar("Reading", self._size_bytes)
 

@@ -14,7 +14,7 @@ from conversations.database import pool
 from conversations.database.connection import Connection
 from conversations.database.queries import QUERIES
 
-COLUMN_TYPES = ("int8", "bytea", "uuid", "int8", "text")
+COLUMN_TYPES = ("int8", "bytea", "uuid", "int8", "bytea")
 # Enough to sort a file of 100,000 messages without temporary files.
 SORT_MEMORY = "64MB"
 
@@ -27,7 +27,7 @@ class Content(NamedTuple):
 
     message_id: UUID | None
     conversation_hash: int
-    content: str
+    content: bytes
 
 
 class StagedRow(NamedTuple):
@@ -35,7 +35,7 @@ class StagedRow(NamedTuple):
 
     line: int
     raw: bytes
-    content: str
+    content: bytes
     is_repeated: bool
 
 

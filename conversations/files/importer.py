@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol
-from uuid import UUID, uuid5
+from uuid import UUID
 from zlib import crc32
 
 import orjson
@@ -15,6 +15,7 @@ from conversations.database import queries, staging
 from conversations.database.staging import Content, StagedRow
 from conversations.files.rows import Export, explain
 from conversations.inbox import consent, organizations
+from conversations.inbox.message_ids import name_based_id
 from conversations.inbox.messages import Outcome, complete_message, record_messages
 
 # A batch is one transaction. The smaller it is, the shorter others wait for a conversation in it.
@@ -38,12 +39,12 @@ class MessageTarget:
         file can be imported again.
         """
         if "id" not in given:
-            content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS).decode()
-            given["id"] = uuid5(self._id_namespace, content)
+            content = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
+            given["id"] = name_based_id(self._id_namespace, content)
         message = complete_message(given, self._numbers)
         return _to_stage(message["id"], message)
 
-    def record(self, contents: list[str]) -> list[Outcome]:
+    def record(self, contents: list[bytes]) -> list[Outcome]:
         """Record a batch in one transaction. Raises pool.Unavailable."""
         return record_messages(self.organization_id, [orjson.Fragment(text) for text in contents])
 
@@ -68,7 +69,7 @@ class ConsentTarget:
             raise ValidationError({"phone_number_id": organizations.NOT_YOURS})
         return _to_stage(None, {"captured_at": self._now, **given, "phone_number": number})
 
-    def record(self, contents: list[str]) -> list[Outcome]:
+    def record(self, contents: list[bytes]) -> list[Outcome]:
         """Record a batch in one transaction. Raises pool.Unavailable."""
         events = [orjson.Fragment(text) for text in contents]
         _, news = consent.record_consent(self.organization_id, events)
@@ -82,7 +83,7 @@ CONNECTIONS = MessageTarget.writers + 1
 
 def _to_stage(id: UUID | None, fields: Mapping[str, Any]) -> Content:
     conversation = crc32(f"{fields['contact_number']} {fields['phone_number']}".encode())
-    return Content(id, conversation, orjson.dumps(fields).decode())
+    return Content(id, conversation, orjson.dumps(fields))
 
 
 class Listener(Protocol):

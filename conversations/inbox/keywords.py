@@ -43,5 +43,7 @@ def opted_in_by(body: str) -> bool | None:
 
 
 def _is_around_a_word(character: str) -> bool:
+    if character.isalnum():
+        return False
     is_selector = VARIATION_SELECTOR.fullmatch(character) is not None
     return is_selector or unicodedata.category(character)[0] in "ZCPS"

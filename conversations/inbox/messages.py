@@ -97,7 +97,7 @@ def complete_message(given: Mapping[str, Any], numbers: Mapping[str, UUID]) -> M
     }
     text = message.pop("keyword_text", given.get("body")) or ""
     verdicts = {message.pop("opted_in", None)}
-    if given.get("is_keyword", True):
+    if inbound and given.get("is_keyword", True):
         verdicts.add(opted_in_by(text))
     if inbound and (verdicts := verdicts - {None}):
         message["verdicts"] = list(verdicts)

@@ -5,6 +5,6 @@ CREATE TEMPORARY TABLE staged_rows (
     raw bytea NOT NULL,
     message_id uuid,
     conversation_hash bigint NOT NULL,
-    content text NOT NULL
+    content bytea NOT NULL
 )
 ON COMMIT DROP

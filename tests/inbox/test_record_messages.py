@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from conversations.database import pool
 from conversations.inbox import checks, organizations, retention
 from conversations.inbox.consent import record_consent
+from conversations.inbox.message_ids import name_based_id
 from conversations.inbox.messages import Outcome, complete_message, record_messages
 from tests.conftest import DATABASE_URL, contact, new_organization
 
@@ -255,3 +256,9 @@ def test_messages_consent_and_redaction_of_the_same_contacts_do_not_deadlock(con
     at_once(store, consent, redact)
     assert stored_count(organization) == 30 * 12
     assert_consistent(organization)
+
+
+def test_an_id_of_a_name_is_the_uuid_of_version_5():
+    namespace = uuid.uuid4()
+    for name in ("", "a", "Grüße 🛑", "x" * 1000):
+        assert name_based_id(namespace, name.encode()) == uuid.uuid5(namespace, name)
