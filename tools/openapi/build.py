@@ -67,7 +67,7 @@ ERROR_DESCRIPTIONS = {
     413: "The body is larger than 1 MiB, or of SMSGate 16 MiB.",
     415: "The body is not `application/json`, or it is compressed.",
     422: "A parameter or field is refused; `details` says which and why.",
-    500: "A bug of the service; its log says more under the `request_id`.",
+    500: "A bug of the service, or of its database; the log says more under the `request_id`.",
     503: "The database is away or busy. Try again after `Retry-After`.",
 }
 ERROR_HEADERS = {
