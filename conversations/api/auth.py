@@ -1,4 +1,4 @@
-"""Authentication: every request of the blueprint needs a live key with the scope of its view."""
+"""Authentication: a request of the API or a hook needs a live key with the scope of its view."""
 
 import time
 from collections.abc import Iterable
@@ -24,7 +24,8 @@ VIEW_SCOPES = {
     "receive_smsgate": "messages:write",
     "receive_httpsms": "messages:write",
 }
-# On a database that takes no writes, noting the use of a key fails for each request.
+# After a failure the use of keys is not noted for so long: on a database that takes no writes each
+# attempt would fail.
 TOUCH_AGAIN_SECONDS = 60.0
 
 _touch_from = 0.0
@@ -68,10 +69,10 @@ def _let_in(tokens: list[str], challenges: list[str], has_one_scope: bool = Fals
         raise ApiError(401, headers={"WWW-Authenticate": challenges})
     current_context().api_key = api_key
     scope = VIEW_SCOPES[(request.endpoint or "").rpartition(".")[2]]
-    is_wide = has_one_scope and api_key.scopes != [scope]
-    if scope not in api_key.scopes or is_wide:
+    may_do_more = has_one_scope and api_key.scopes != [scope]
+    if scope not in api_key.scopes or may_do_more:
         challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
-        details = {"key": f"must have {scope} as its one and only scope"} if is_wide else {}
+        details = {"key": f"must have {scope} as its one and only scope"} if may_do_more else {}
         current_context().reasons += [f"the key {sentence}" for sentence in details.values()]
         raise ApiError(403, details, {"WWW-Authenticate": challenge})
 

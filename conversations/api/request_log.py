@@ -1,7 +1,7 @@
 """The log: one line for each request, and one format for the lines of all libraries too.
 
-Ours go to standard output, those of libraries to standard error. No line holds a key, a password, a
-body, a full number, or the text of an exception, which can quote a row.
+The service's own lines go to standard output, those of libraries to standard error. No line holds a
+key, a password, a body, a full number, or the text of an exception, which can quote a row.
 """
 
 import json

@@ -19,7 +19,7 @@ WAIT_SECONDS = 2.0
 # psycopg_pool waits longer after each failed attempt; after this time a request starts a new one.
 RECONNECT_TIMEOUT_SECONDS = 0.1
 
-# What a command reports in one sentence.
+# For the wings that must not import psycopg.
 DatabaseError = psycopg.Error
 # SQLSTATE codes, as in appendix A of PostgreSQL's documentation.
 # The schema lacks something, such as a table, a column, a function or a key: a restore or a

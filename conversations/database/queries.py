@@ -71,7 +71,7 @@ def take_usage() -> tuple[int, float]:
 
 
 def _run(query: LiteralString, connection: Connection | None, params: Row) -> psycopg.Cursor[Row]:
-    """Run a query, on a connection of the pool if none is given; its rows are there already."""
+    """Run a query, on a connection of the pool if none is given; all of its rows are fetched."""
     if connection is None:
         with pool.connection() as used, used.statement():
             return _run(query, used, params)

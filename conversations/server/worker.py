@@ -24,22 +24,26 @@ from conversations import settings
 from conversations.api import request_log
 from conversations.api.envelope import HEADERS, error_body
 
-# About what it takes another worker to wake. The most is less than what a request takes.
+# How long a busy worker waits before it accepts a connection: for each request in progress about
+# what another worker takes to wake, at most less than a request takes.
 ACCEPT_DELAY_SECONDS = 50e-6
 MAX_ACCEPT_DELAY_SECONDS = 400e-6
 # How long a thread waits for the next request of a connection. Busy clients take less.
 STAY_MS = 10
 # A client that takes no byte of a response for so long loses its connection, which frees a thread.
 UNREAD_RESPONSE_MS = 10_000
-# What is read of a body that a refusal did not wait for. Twice what any request may have.
+# How much is read of a body that was refused before it had arrived: twice what a request may have.
 UNREAD_BODY_BYTES = 2**25
 # A connection that has sent nothing for so long is closed.
 SILENT_SECONDS = 10
 # A client that takes longer for the head of a request loses its connection, which frees a thread.
 HEAD_SECONDS = 20
-# So does one that sends nothing of a body for so long: 400. One that sends slowly is waited for.
+# A client that sends nothing of a body for so long gets a 400 and loses its connection. One that
+# sends slowly is waited for.
 SILENT_BODY_SECONDS = 30
+# The next attempt to accept a connection would fail too, until another one is closed.
 FAILED_ACCEPT_DELAY_SECONDS = 0.1
+# How often a worker that ends closes the connections whose head is still half sent.
 STOP_READING_SECONDS = 0.1
 
 
