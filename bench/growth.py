@@ -13,7 +13,13 @@ AXES = {
         INSERT INTO conversation_counts
         SELECT organization_id, id, shard, 0, 0, 0, 0, 0
         FROM phone_numbers, generate_series(0, 7) AS shard
-        ON CONFLICT DO NOTHING
+        ON CONFLICT DO NOTHING;
+
+        UPDATE conversation_counts SET phone_number_count = phone_number_count + 10000
+        WHERE (organization_id, counted_id, shard) IN (
+            SELECT organization_id, counted_id, shard FROM conversation_counts
+            WHERE counted_id = '00000000-0000-0000-0000-000000000000' LIMIT 1
+        )
     """,
     "200,000 messages in each long conversation": """
         INSERT INTO messages (

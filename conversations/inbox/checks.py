@@ -13,7 +13,10 @@ from conversations.database.queries import Row
 from schemas.fields import encode_base64url
 
 # The counts of a phone number or of an organization, in the order of compare_counts.
-COUNTS = ("opted_in_count", "other_count", "opted_in_record_count", "opted_out_record_count")
+COUNTS = (
+    *("opted_in_count", "other_count", "opted_in_record_count", "opted_out_record_count"),
+    "phone_number_count",
+)
 NO_MESSAGES: Row = {
     "message_count": 0,
     "last_message_at": None,

@@ -57,7 +57,8 @@ SELECT
     conversation_counts.other_count AS conversation_counts_other_count,
     conversation_counts.change_count AS conversation_counts_change_count,
     conversation_counts.opted_in_record_count AS conversation_counts_opted_in_record_count,
-    conversation_counts.opted_out_record_count AS conversation_counts_opted_out_record_count
+    conversation_counts.opted_out_record_count AS conversation_counts_opted_out_record_count,
+    conversation_counts.phone_number_count AS conversation_counts_phone_number_count
 FROM organizations
 INNER JOIN api_keys ON organizations.id = api_keys.organization_id
 INNER JOIN phone_numbers ON organizations.id = phone_numbers.organization_id

@@ -1,5 +1,5 @@
 -- The phone numbers, and the organization as a whole (nil), whose counts differ from their
--- conversations: what the counts must equal, and what they are.
+-- conversations and phone numbers: what the counts must equal, and what they are.
 -- check-conversations reports and repairs these.
 WITH computed AS (
     SELECT
@@ -9,7 +9,16 @@ WITH computed AS (
         count(*) FILTER (WHERE consent_updated_at IS NOT NULL AND opted_in)
             AS opted_in_record_count,
         count(*) FILTER (WHERE consent_updated_at IS NOT NULL AND NOT opted_in)
-            AS opted_out_record_count
+            AS opted_out_record_count,
+        CASE
+            WHEN phone_number_id IS NULL
+                THEN (
+                    SELECT count(*)
+                    FROM phone_numbers
+                    WHERE organization_id = %(organization_id)s
+                )
+            ELSE 0
+        END AS phone_number_count
     FROM conversations
     WHERE organization_id = %(organization_id)s
     GROUP BY GROUPING SETS ((), (phone_number_id))
@@ -21,7 +30,8 @@ stored AS (
         sum(opted_in_count)::bigint AS opted_in_count,
         sum(other_count)::bigint AS other_count,
         sum(opted_in_record_count)::bigint AS opted_in_record_count,
-        sum(opted_out_record_count)::bigint AS opted_out_record_count
+        sum(opted_out_record_count)::bigint AS opted_out_record_count,
+        sum(phone_number_count)::bigint AS phone_number_count
     FROM conversation_counts
     WHERE organization_id = %(organization_id)s
     GROUP BY counted_id
@@ -34,13 +44,15 @@ compared AS (
             coalesce(computed.opted_in_count, 0),
             coalesce(computed.other_count, 0),
             coalesce(computed.opted_in_record_count, 0),
-            coalesce(computed.opted_out_record_count, 0)
+            coalesce(computed.opted_out_record_count, 0),
+            coalesce(computed.phone_number_count, 0)
         ] AS computed_counts,
         ARRAY[
             coalesce(stored.opted_in_count, 0),
             coalesce(stored.other_count, 0),
             coalesce(stored.opted_in_record_count, 0),
-            coalesce(stored.opted_out_record_count, 0)
+            coalesce(stored.opted_out_record_count, 0),
+            coalesce(stored.phone_number_count, 0)
         ] AS stored_counts
     FROM computed
     FULL JOIN stored USING (counted_id)

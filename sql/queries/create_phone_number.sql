@@ -1,4 +1,4 @@
--- Creates a phone number, counts the change, and returns the number's id; no row if the
+-- Creates a phone number, counts it, and returns the number's id; no row if the
 -- organization has the number or the id already. The id may be given, to restore or to migrate.
 WITH created AS (
     INSERT INTO phone_numbers (organization_id, id, number)
@@ -9,7 +9,13 @@ WITH created AS (
 
 counted AS (
     INSERT INTO conversation_counts AS counts (
-        organization_id, counted_id, shard, opted_in_count, other_count, change_count
+        organization_id,
+        counted_id,
+        shard,
+        opted_in_count,
+        other_count,
+        change_count,
+        phone_number_count
     )
     SELECT
         %(organization_id)s,
@@ -17,10 +23,13 @@ counted AS (
         %(shard)s,
         0,
         0,
-        %(change_step)s
+        %(change_step)s,
+        1
     FROM created
     ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
-        SET change_count = counts.change_count + excluded.change_count
+        SET
+            change_count = counts.change_count + excluded.change_count,
+            phone_number_count = counts.phone_number_count + excluded.phone_number_count
 )
 
 SELECT id

@@ -1,4 +1,4 @@
--- Deletes a phone number that has neither conversations nor consent, counts the change, and returns
+-- Deletes a phone number that has neither conversations nor consent, counts it, and returns
 -- the number's id. No row: there is no such number, or it is in use.
 WITH deleted AS (
     DELETE FROM phone_numbers
@@ -16,7 +16,13 @@ WITH deleted AS (
 
 counted AS (
     INSERT INTO conversation_counts AS counts (
-        organization_id, counted_id, shard, opted_in_count, other_count, change_count
+        organization_id,
+        counted_id,
+        shard,
+        opted_in_count,
+        other_count,
+        change_count,
+        phone_number_count
     )
     SELECT
         %(organization_id)s,
@@ -24,10 +30,13 @@ counted AS (
         %(shard)s,
         0,
         0,
-        %(change_step)s
+        %(change_step)s,
+        -1
     FROM deleted
     ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
-        SET change_count = counts.change_count + excluded.change_count
+        SET
+            change_count = counts.change_count + excluded.change_count,
+            phone_number_count = counts.phone_number_count + excluded.phone_number_count
 )
 
 SELECT id

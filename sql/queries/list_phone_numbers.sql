@@ -33,23 +33,24 @@ listed AS (
         max(created_at) FILTER (WHERE place = %(limit)s) AS last_at,
         (array_agg(id) FILTER (WHERE place = %(limit)s))[1] AS last_id
     FROM page
+),
+
+counted AS (
+    SELECT
+        coalesce(sum(phone_number_count), 0)::bigint AS total,
+        coalesce(sum(change_count), 0)::bigint AS change_count
+    FROM conversation_counts
+    WHERE
+        organization_id = %(organization_id)s
+        AND counted_id = '00000000-0000-0000-0000-000000000000'
 )
 
 SELECT
-    items,
-    row_count,
-    CASE WHEN has_more THEN last_at END AS last_at,
-    CASE WHEN has_more THEN last_id END AS last_id,
-    (
-        SELECT count(*)
-        FROM phone_numbers
-        WHERE organization_id = %(organization_id)s
-    ) AS total,
-    (
-        SELECT coalesce(sum(change_count), 0)::bigint
-        FROM conversation_counts
-        WHERE
-            organization_id = %(organization_id)s
-            AND counted_id = '00000000-0000-0000-0000-000000000000'
-    ) AS change_count
+    listed.items,
+    listed.row_count,
+    CASE WHEN listed.has_more THEN listed.last_at END AS last_at,
+    CASE WHEN listed.has_more THEN listed.last_id END AS last_id,
+    counted.total,
+    counted.change_count
 FROM listed
+INNER JOIN counted ON TRUE

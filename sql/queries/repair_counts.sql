@@ -7,10 +7,12 @@ WITH lacking AS (
         %(other_count)s::bigint AS other_count,
         %(opted_in_record_count)s::bigint AS opted_in_record_count,
         %(opted_out_record_count)s::bigint AS opted_out_record_count,
+        %(phone_number_count)s::bigint AS phone_number_count,
         0 AS change_step
     UNION ALL
     SELECT
         '00000000-0000-0000-0000-000000000000',
+        0,
         0,
         0,
         0,
@@ -26,6 +28,7 @@ INSERT INTO conversation_counts AS counts (
     other_count,
     opted_in_record_count,
     opted_out_record_count,
+    phone_number_count,
     change_count
 )
 SELECT
@@ -36,6 +39,7 @@ SELECT
     sum(other_count),
     sum(opted_in_record_count),
     sum(opted_out_record_count),
+    sum(phone_number_count),
     sum(change_step)
 FROM lacking
 GROUP BY counted_id
@@ -45,4 +49,5 @@ ON CONFLICT (organization_id, counted_id, shard) DO UPDATE
         other_count = counts.other_count + excluded.other_count,
         opted_in_record_count = counts.opted_in_record_count + excluded.opted_in_record_count,
         opted_out_record_count = counts.opted_out_record_count + excluded.opted_out_record_count,
+        phone_number_count = counts.phone_number_count + excluded.phone_number_count,
         change_count = counts.change_count + excluded.change_count

@@ -83,7 +83,8 @@ def explain_planned_once(conn, name: str, /, options: str = "FORMAT JSON", **par
     query = queries.specialize(name, frozenset(key for key in params if params[key] is not None))
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", query)))
     numbered = query % {key: f"${number}" for number, key in enumerate(names, 1)}
-    execution = f"EXPLAIN ({options}) EXECUTE query ({', '.join(f'%({key})s' for key in names)})"
+    given = f"({', '.join(f'%({key})s' for key in names)})" if names else ""
+    execution = f"EXPLAIN ({options}) EXECUTE query {given}"
     with conn.transaction(force_rollback=True):
         for setting in REQUEST_PLANNING.items():
             conn.execute("SELECT set_config(%s, %s, TRUE)", setting)

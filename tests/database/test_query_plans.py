@@ -203,6 +203,7 @@ VALUES = {
     "other_count": 1,
     "opted_in_record_count": 1,
     "opted_out_record_count": 1,
+    "phone_number_count": 1,
     "message_count": 1,
     "body": "hello",
     "media_urls": [],

@@ -53,7 +53,8 @@ def shown(organization) -> tuple:
     answer = organization.get("/v1/conversations")
     opted_in = organization.get("/v1/conversations?opted_in=true").json["meta"]["total"]
     consent = organization.get("/v1/consent").json
-    return answer.json["data"], answer.json["meta"]["total"], opted_in, consent
+    numbers = organization.get("/v1/phone-numbers").json["meta"]["total"]
+    return answer.json["data"], answer.json["meta"]["total"], opted_in, consent, numbers
 
 
 NO_MESSAGES = (
@@ -112,19 +113,26 @@ EACH_COUNT = {
     "other_count": 1,
     "opted_in_record_count": 1,
     "opted_out_record_count": 1,
+    "phone_number_count": 1,
 }
+OF_ONE_NUMBER = [name for name in EACH_COUNT if name != "phone_number_count"]
 
 
-@pytest.mark.parametrize("change", [*(f"UPDATE {name}" for name in EACH_COUNT), "DELETE"])
-@pytest.mark.parametrize("is_organization", [False, True])
+@pytest.mark.parametrize(
+    ("is_organization", "change"),
+    [(False, change) for change in (*OF_ONE_NUMBER, "")]
+    + [(True, change) for change in (*EACH_COUNT, "")],
+)
 def test_counts_that_are_wrong_are_named_and_repaired(inbox_of_two, change, is_organization):
     """The counts of the number, and those of the organization, which are in rows of their own."""
     right = shown(inbox_of_two)
     counted_id = uuid.UUID(int=0) if is_organization else inbox_of_two.phone_number_id
-    name = change.partition(" ")[2]
-    stored, names = (7, [name]) if name else (0, list(EACH_COUNT))
+    every = list(EACH_COUNT) if is_organization else OF_ONE_NUMBER
+    stored, names = (7, [change]) if change else (0, every)
     statement = (
-        f"UPDATE conversation_counts SET {name} = 7" if name else "DELETE FROM conversation_counts"
+        f"UPDATE conversation_counts SET {change} = 7"
+        if change
+        else "DELETE FROM conversation_counts"
     )
     with pool.transaction() as conn:
         of_one = [inbox_of_two.id, counted_id]

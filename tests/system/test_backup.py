@@ -66,6 +66,9 @@ ROWS = {
     " VALUES (%(id)s, sha256('key'), 'am_live_test', '', '{messages:write}')",
     "0003": "INSERT INTO phone_numbers (organization_id, id, number)"
     " VALUES (%(id)s, %(id)s, '+15551112222')",
+    "0009": "INSERT INTO conversation_counts (organization_id, counted_id, shard, opted_in_count,"
+    " other_count, change_count, phone_number_count)"
+    " VALUES (%(id)s, '00000000-0000-0000-0000-000000000000', 0, 0, 0, 1, 1)",
 }
 FILES = sorted(migrations.FOLDER.glob("*.sql"))
 
