@@ -21,7 +21,7 @@ from conversations.database.connection import Connection
 Row = dict[str, Any]
 
 FOLDER = Path(__file__).parents[2] / "sql" / "queries"
-COUNT_SHARDS = 8
+COUNT_SHARDS = 32
 MAX_CHANGE_STEP = 2**20
 STREAM_ROWS = 5000
 IS_NULL_TEST = re.compile(r"%\((\w+)\)s::\w+ IS (NOT )?NULL")
