@@ -199,7 +199,9 @@ class PastInstant(Instant):
 
     def read(self, value: Any) -> datetime:
         """Return an aware datetime in UTC."""
-        instant = parse_instant(value).astimezone(UTC)
+        # Readers of files parse other spellings.
+        instant = value if isinstance(value, datetime) else parse_instant(value)
+        instant = instant.astimezone(UTC)
         if instant > datetime.now(UTC) + MAX_AHEAD:
             raise ValueError
         if instant < EARLIEST_INSTANT:

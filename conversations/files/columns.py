@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Collection
+from datetime import datetime
 from importlib.resources import files
 from typing import Any, BinaryIO
 
@@ -89,7 +90,7 @@ def read_consent(file: BinaryIO, options: Options) -> Export:
         if captured_at:
             row["captured_at"] = _read_instant("captured_at", captured_at, options)
         elif options.at:
-            row["captured_at"] = options.at.isoformat()
+            row["captured_at"] = options.at
         elif row["opted_in"]:
             # "Now" would beat an opt-out that is on record.
             raise ValidationError({"captured_at": "is required of an opt-in: see --at"})
@@ -183,5 +184,5 @@ def _read_opted_in(text: str, options: Options) -> bool:
     return bool(CONSENT["words"][word])
 
 
-def _read_instant(name: str, text: str, options: Options) -> str:
+def _read_instant(name: str, text: str, options: Options) -> datetime:
     return read_instant(name, text, lambda text: parse_any(text, options), NO_INSTANT)

@@ -25,13 +25,15 @@ FIRST_MILLISECONDS = 10**11  # As seconds this would be in the year 5138.
 NO_ZONE = "has no zone: name it with --timezone, such as --timezone Europe/Berlin"
 
 
-def read_instant(name: str, text: Any, parse: Callable[[str], datetime], complaint: str) -> str:
-    """Return the instant of a field as RFC 3339, as `parse` reads it.
+def read_instant(
+    name: str, text: Any, parse: Callable[[str], datetime], complaint: str
+) -> datetime:
+    """Return the instant of a field, as `parse` reads it.
 
     Raises ValidationError: with the complaint, unless `parse` raised one with its own.
     """
     try:
-        return parse(text).isoformat()
+        return parse(text)
     except ValidationError as error:
         raise ValidationError({name: error.messages[0]}) from None
     except (ValueError, TypeError, LookupError, OverflowError):

@@ -5,6 +5,7 @@ Source: synctech.com.au, "fields in XML backup files".
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any, BinaryIO
 from uuid import UUID
 from xml.etree.ElementTree import Element
@@ -25,7 +26,6 @@ from conversations.files.rows import (
 from conversations.files.xml_rows import BackupRows
 from conversations.inbox.message_ids import secret_message_id, smsgate_message_id
 from schemas.create_message import ImportMessageSchema
-from schemas.fields import parse_instant
 
 CUT_OFF = "the file ends here, in the middle: what came before it counts"
 HEADER = b'<?xml version="1.0" encoding="UTF-8"?>\n<smses>\n'
@@ -130,7 +130,7 @@ class _Messages:
         sent = row.get("date_sent", "").strip("0")
         if row.tag == "sms" and direction == "inbound" and sent not in ("", "null"):
             # SMSGate's hook reports the date of the network, not of the phone.
-            at = parse_instant(_read_instant("date_sent", row))
+            at = _read_instant("date_sent", row)
             return smsgate_message_id(namespace, own, contact, at, text)
         at = given["created_at"]
         at = at.replace(microsecond=0) if row.tag == "mms" else at
@@ -154,6 +154,6 @@ def _sequence(part: Element) -> int:
     return int(seq) if SEQUENCE.fullmatch(seq) else 0
 
 
-def _read_instant(name: str, row: Element) -> str:
+def _read_instant(name: str, row: Element) -> datetime:
     complaint = "must be milliseconds since 1970"
     return read_instant(name, row.get(name, ""), parse_milliseconds, complaint)

@@ -332,6 +332,20 @@ def test_a_row_that_cannot_be_stored_is_refused_with_the_line_and_the_reason(
     assert again.stdout == tally(imported=1, refused=len(REFUSED) - 1)
 
 
+def test_rows_that_are_not_well_formed_are_told_from_hundreds_around_them(alice, imports):
+    rows = [sms(body=f"text {n}", sub_id="1") for n in range(350)]
+    for n, wrong in ((20, "<sms a='1' <!-- />"), (120, "<sms a='1' />-->"), (301, "<sms a=1 />")):
+        rows[n] = f"  {wrong}\n"
+    # Together with the row after it, this is a row and one in a comment.
+    rows[200:202] = ["  <sms a='1' /><!-- />\n", "  <sms a='--></sms' />\n"]
+    result = imports(backup(*rows), "--number", f"1={alice.number}", ends_with=1)
+    reasons = [said.split(": ", 1) for said in result.stderr.splitlines()]
+    wrong = [line for line, reason in reasons if reason == "is not well-formed XML"]
+    assert wrong == [f"line {5 + n}" for n in (20, 200, 201, 301)]
+    assert [line for line, _ in reasons if line not in wrong] == [f"line {5 + 120}"]
+    assert result.stdout == tally(imported=345, refused=5)
+
+
 WHOLE = backup(sms(), sms(body="2"))
 UNREADABLE = [
     (WHOLE.replace(b"UTF-8", b"ISO-8859-1"), "declares another encoding than UTF-8"),
