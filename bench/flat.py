@@ -36,7 +36,7 @@ CONTACTS = f"""
     FROM conversations
     WHERE organization_id = %(organization_id)s
     GROUP BY contact_number
-    HAVING max(message_count) <= {LONGEST}
+    HAVING min(message_count) > 0 AND max(message_count) <= {LONGEST}
     ORDER BY md5(contact_number)
     LIMIT {SAMPLES}
 """
@@ -51,9 +51,13 @@ INSTANTS = f"""
 
 @dataclass
 class Target:
-    """A service over an inbox. `instants` are between messages that can be redacted."""
+    """A service over an inbox, and a pool for what has no route.
+
+    `instants` are between messages that can be redacted.
+    """
 
     connection: http.client.HTTPConnection
+    database: pool.Database
     key: str
     reads: dict[str, Requests]
     contacts: list[dict]
@@ -127,6 +131,7 @@ def _erase(target: Target, number: int) -> None:
 
 def _redact(target: Target, number: int) -> None:
     """What `flask redact-messages` does, in this process: it has no route."""
+    pool.use(target.database)
     retention.redact_expired(ORGANIZATION_ID, target.instants[number])
 
 
@@ -138,8 +143,8 @@ WRITES: dict[str, Callable[[Target, int], None]] = {
     "consent": _record_consent,
     "a hook": _call_hook,
     "erasure of a contact": _erase,
+    f"redaction of {REDACTED_MESSAGES} messages": _redact,
 }
-REDACTION = f"redaction of {REDACTED_MESSAGES} messages"
 
 
 def _read(name: str) -> Callable[[Target, int], None]:
@@ -167,12 +172,7 @@ def measure(
             growth.grow(copies[-1].url, axis)
         targets = [stack.enter_context(_target(copy, number)) for number, copy in enumerate(copies)]
         calls = {name: _read(name) for name in targets[0].reads} | WRITES
-        found = {name: _time(call, targets, rounds) for name, call in calls.items()}
-        found[REDACTION] = []
-        for target, copy in zip(targets, copies, strict=True):
-            with pool.using(pool.Database(copy.url, for_requests=True)):
-                found[REDACTION] += _time(_redact, [target], rounds)
-    return found
+        return {name: _time(call, targets, rounds) for name, call in calls.items()}
 
 
 @contextlib.contextmanager
@@ -186,7 +186,8 @@ def _target(inbox: Inbox, number: int) -> Iterator[Target]:
         connection = http.client.HTTPConnection(urlsplit(server.origin).netloc, timeout=30)
         with contextlib.closing(connection):
             reads = {row.name: row.requests for row in reading.rows(server, inbox)}
-            yield Target(connection, inbox.key, reads, contacts, instants)
+            with contextlib.closing(pool.Database(inbox.url, for_requests=True)) as own:
+                yield Target(connection, own, inbox.key, reads, contacts, instants)
 
 
 def _time(call: Callable[[Target, int], None], targets: list[Target], rounds: int) -> list[float]:
