@@ -1,4 +1,4 @@
-"""`python -m bench`: one table of what the service does, and of what it is held against."""
+"""`python -m bench`: one table of what the service does, and of what it is compared with."""
 
 import argparse
 import functools

@@ -87,7 +87,7 @@ def _to_stage(id: UUID | None, fields: Mapping[str, Any]) -> Content:
 
 
 class Listener(Protocol):
-    """Who is told how an import goes."""
+    """A listener of an import, which is told of each row and batch."""
 
     def read(self) -> None:
         """Called for each row that was read."""

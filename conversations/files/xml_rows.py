@@ -1,8 +1,9 @@
 """The rows of a phone's backup: its elements, in constant memory.
 
 A backup may have several GB, most of them pictures in one attribute each, which a parser would
-read whole. And it is not quite XML: emoji stand in it as references to two surrogates. So the file
-is split where rows begin, and each row is parsed alone: no attribute can have a `<` in it.
+read whole. A backup is not quite XML either: emoji stand in it as references to two surrogates. So
+the file is split where rows begin, as no attribute can have a `<` in it, and a malformed row spoils
+no other one.
 """
 
 import itertools

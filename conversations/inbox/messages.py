@@ -146,8 +146,8 @@ def _record(
 def _fill_in(organization_id: UUID, message: Message | Fragment) -> None:
     """Give a stored message the text and the media that it lacks, and record the consent in them.
 
-    Each in a transaction of its own, which locks the message before its conversation, as redaction
-    does: two that lock several of both would wait for each other in a circle.
+    Each message in a transaction of its own, which locks the message before its conversation, as
+    redaction does: two that lock several of both would wait for each other in a circle.
     """
     with pool.transaction() as connection:
         params = {"organization_id": organization_id, "message": orjson.dumps(message).decode()}

@@ -154,7 +154,7 @@ changed AS (
     SELECT
         updated.phone_number_id,
         updated.opted_in,
-        -- It holds only messages of this statement, so it was not listed before.
+        -- A conversation with no other messages than those of this statement was not listed before.
         updated.message_count = newest.message_count AS is_new
     FROM updated
     INNER JOIN newest ON updated.id = newest.conversation_id
