@@ -21,9 +21,9 @@ const { phone_number_id: numbers, opted_in: consents } = filters.elements;
 const all = new Feed("v1/conversations"); // Read always: from its rows the page knows the news.
 let meant = []; // The numbers that the contact may mean.
 let sought = null; // What the list on the screen is the result of.
+let opened = null; // The conversation on the screen: the address may name the next one already.
 let knowsKey = false;
-let timer;
-let typing;
+let timer, typing;
 
 /** What the address names. */
 const place = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
@@ -59,7 +59,7 @@ const list = new Pane("#list", { itemsOf: listItems, attempt, afterDrawing() {
 } });
 const thread = new Pane("#thread", { itemsOf: messageItems, attempt, afterDrawing() {
   const [newest] = thread.feed.rows;
-  if (newest && !document.hidden) see(openId(), newest.created_at);
+  if (newest && !document.hidden) see(opened, newest.created_at);
   showNews();
   attempt(describeOpen);
 } });
@@ -152,8 +152,8 @@ function showNews() {
 /** Open the conversation that the address names, or close the open one. */
 function route(event) {
   if (/\bkey=/.test(location.hash)) return location.reload(); // It is taken as at the start.
-  const id = openId();
-  const before = document.querySelector("#list [aria-current]");
+  const [id, before] = [openId(), document.getElementById(opened)?.firstChild];
+  opened = id;
   document.body.dataset.pane = id ? "thread" : "list";
   find("#back").href = addressOf(CLOSED);
   find("#about").replaceChildren();
