@@ -242,7 +242,7 @@ def end_under_load(tree: Tree, way: tuple[Callable, int], workers: int, after: f
     assert "SIGKILL" not in tree.log()
 
 
-@pytest.mark.parametrize("after", [0, 0.3])
+@pytest.mark.parametrize("after", [0, pytest.param(0.3, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("way", WAYS)
 def test_an_end_leaves_nothing_behind(tree, way, after):
     end_under_load(tree, WAYS[way], workers=2, after=after)
