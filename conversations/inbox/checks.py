@@ -14,7 +14,10 @@ from schemas.fields import encode_base64url
 
 # The counts of a phone number or of an organization, in the order of compare_counts.
 COUNTS = (
-    *("opted_in_count", "other_count", "opted_in_record_count", "opted_out_record_count"),
+    "opted_in_count",
+    "other_count",
+    "opted_in_record_count",
+    "opted_out_record_count",
     "phone_number_count",
 )
 NO_MESSAGES: Row = {

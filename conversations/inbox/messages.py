@@ -97,10 +97,11 @@ def complete_message(given: Mapping[str, Any], numbers: Mapping[str, UUID]) -> M
     }
     text = message.pop("keyword_text", given.get("body")) or ""
     verdicts = {message.pop("opted_in", None)}
-    if inbound and given.get("is_keyword", True):
-        verdicts.add(opted_in_by(text))
-    if inbound and (verdicts := verdicts - {None}):
-        message["verdicts"] = list(verdicts)
+    if inbound:
+        if given.get("is_keyword", True):
+            verdicts.add(opted_in_by(text))
+        if verdicts := verdicts - {None}:
+            message["verdicts"] = list(verdicts)
     return cast(Message, message)
 
 

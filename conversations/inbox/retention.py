@@ -38,16 +38,18 @@ def erase_contact(organization_id: UUID, contact_number: str) -> int:
 
 
 def _redact(lock_query: str, organization_id: UUID, at: datetime | None, **which: Any) -> int:
-    params: dict[str, Any] = {"organization_id": organization_id, "redacted_at": at}
     which |= {"organization_id": organization_id, "limit": REDACTION_BATCH, "start_at": None}
     total, is_done = 0, False
     while not is_done:
         with pool.transaction() as connection:
             messages = queries.fetch_all(lock_query, connection, **which)
             if messages:
-                conversations = {message["conversation_id"] for message in messages}
-                params |= {"ids": [message["id"] for message in messages]}
-                params |= {"conversation_ids": list(conversations)}
+                params = {
+                    "organization_id": organization_id,
+                    "ids": [message["id"] for message in messages],
+                    "conversation_ids": list({message["conversation_id"] for message in messages}),
+                    "redacted_at": at,
+                }
                 queries.execute("lock_conversations", connection, **params)
                 queries.execute("redact_messages", connection, **params)
                 which["start_at"] = messages[-1]["created_at"]
