@@ -4,4 +4,4 @@ The wings import each other in one direction only: cli uses server, files and in
 api and inbox, api and files use inbox, all use database. A test holds that.
 """
 
-__version__ = "1.1.0.dev0"
+__version__ = "1.1.0"
